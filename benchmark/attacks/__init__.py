@@ -1,0 +1,1 @@
+"""The attacks: torchattacks behind an adapter, the two-class views, the controls."""

@@ -1,0 +1,1 @@
+"""Images of the collections, and the phantoms: the only readers of image files."""

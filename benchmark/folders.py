@@ -1,0 +1,44 @@
+"""Where things are kept: what ships with the package, what is cached, what is committed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def cache_folder() -> Path:
+    """Prepared splits, unfinished blocks, adversarial images. Moved by ONCOROBUST_CACHE."""
+    named = os.environ.get("ONCOROBUST_CACHE")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("oncorobust")
+
+
+def submissions_folder() -> Path:
+    """The folder whose sub-folders are the entries. Moved by ONCOROBUST_SUBMISSIONS."""
+    named = os.environ.get("ONCOROBUST_SUBMISSIONS")
+    return Path(named).expanduser() if named else ROOT / "submissions"
+
+
+def results_folder(track: str, private: bool = False) -> Path:
+    """Where the records of a track are written. Moved by ONCOROBUST_RESULTS.
+
+    A private track's records go to the cache, outside the repository.
+    """
+    if private:
+        return cache_folder() / "private" / "results" / track
+    named = os.environ.get("ONCOROBUST_RESULTS")
+    base = Path(named).expanduser() if named else ROOT / "leaderboard" / "results"
+    return base / track
+
+
+def site_folder(private: bool = False) -> Path:
+    """Where the pages are built. Moved by ONCOROBUST_SITE."""
+    if private:
+        return cache_folder() / "private" / "site"
+    named = os.environ.get("ONCOROBUST_SITE")
+    return Path(named).expanduser() if named else ROOT / "leaderboard" / "site"

@@ -1,0 +1,264 @@
+"""A folder with a model: `submission.toml` and its weights, checked, all errors at once.
+
+The weights are safetensors: reading them runs no code. A folder that brings a `model.py` of
+its own is refused until there is a sandbox to run it in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from benchmark.errors import IsolationError, SubmissionError
+from benchmark.folders import submissions_folder
+from benchmark.modality import MODALITIES, get_modality
+from benchmark.models import build
+from benchmark.models.wrapper import Wrapped
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(_Table):
+    """What is done to an image before the model sees it; ε stays on the image itself."""
+
+    channels: Literal[1, 3] = 1
+    resize: int | None = Field(None, ge=8, le=1024)
+    centre_crop: int | None = Field(None, ge=8, le=1024)
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
+
+
+class Training(_Table):
+    """How the weights came about, in words and settings a reader can compare."""
+
+    kind: Literal["naive", "adversarial", "none", "other"]
+    recipe: str = ""
+    attack: str = ""
+    epsilon: str = ""
+    initialisation: str = "random"
+    external_data: tuple[str, ...] = ()
+    seen_test_patients: Literal["no", "yes", "unknown"] = "no"
+
+
+class Weights(_Table):
+    """The weights of one modality: several files are averaged in their logits."""
+
+    modality: Literal["ct", "mammogram", "mri"]
+    trained_on: str = "phantom"
+    files: tuple[str, ...] = Field(min_length=1)
+    sha256: tuple[str, ...] = Field(min_length=1)
+    command: str = ""
+
+
+class SubmissionFile(_Table):
+    """`submission.toml`. Unknown keys are refused."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")
+    title: str
+    kind: Literal["entry", "reference", "baseline"] = "entry"
+    authors: tuple[str, ...] = Field(min_length=1)
+    licence: str
+    description: str = ""
+    paper: str = ""
+    naive_twin: str = ""
+    architecture: str
+    architecture_options: dict[str, Any] = {}
+    output: Literal["two-logits", "one-logit"] = "two-logits"
+    input: Input = Input()
+    training: Training
+    weights: tuple[Weights, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A folder whose `submission.toml` keeps the schema."""
+
+    folder: Path
+    file: SubmissionFile
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the entry's everywhere."""
+        return self.file.name
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities it brings weights for, in the benchmark's order."""
+        brought = {weights.modality for weights in self.file.weights}
+        return tuple(name for name in MODALITIES if name in brought)
+
+    def weights_for(self, modality: str, track: str) -> Weights:
+        """The weights to use: those trained on the track; on one's own images clinical ones, else the phantom's.
+
+        Raises:
+            SubmissionError: there are none.
+        """
+        get_modality(modality)
+        offered = {weights.trained_on: weights for weights in self.file.weights if weights.modality == modality}
+        own = track not in ("phantom", "clinical")
+        for trained_on in ("clinical", "phantom") if own else (track,):
+            if trained_on in offered:
+                return offered[trained_on]
+        raise SubmissionError(
+            f"submission {self.name!r} has no {modality} weights for track {track!r}; it has "
+            + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights)
+        )
+
+    def described(self) -> dict[str, Any]:
+        """What a record and a page say of it, as plain data."""
+        file = self.file
+        return {
+            "title": file.title,
+            "kind": file.kind,
+            "authors": list(file.authors),
+            "licence": file.licence,
+            "description": file.description,
+            "architecture": file.architecture,
+            "training": file.training.model_dump(mode="json"),
+            "naive_twin": file.naive_twin,
+        }
+
+
+class SubmittedModel(nn.Module):
+    """A submission's model for one modality: (N, 1, H, W) float32 in [0, 1] → logits (N, 2) or (N, 1).
+
+    In eval mode, float32, parameters frozen. Carries where it came from, so that the harness
+    can load a second one to judge.
+    """
+
+    def __init__(self, inner: nn.Module, submission: Submission, weights: Weights, track: str) -> None:
+        super().__init__()
+        self.inner = inner
+        self.submission, self.weights, self.track = submission, weights, track
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits."""
+        return self.inner(images)
+
+    @cached_property
+    def identity(self) -> str:
+        """sha256 over the weights and everything in `submission.toml` that changes a logit."""
+        file = self.submission.file
+        parts = [file.architecture, sorted(file.architecture_options.items()), file.input.model_dump_json(), file.output]
+        text = repr([*parts, self.weights.modality, self.weights.sha256])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_submission(folder: Path | str) -> Submission:
+    """Read and check `submission.toml`.
+
+    Args:
+        folder: the folder, or its name in the submissions folder.
+
+    Raises:
+        SubmissionError: with every complaint about the file at once.
+        IsolationError: the folder brings code.
+    """
+    import tomllib
+
+    path = Path(folder)
+    if not path.is_dir() and path.name == str(folder):
+        path = submissions_folder() / path
+    if not path.is_dir():
+        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
+    if (path / "model.py").exists():
+        raise IsolationError(
+            f"submission {path.name!r} brings code (model.py), and this version has no sandbox to run it in; "
+            "enter it by architecture name and safetensors weights"
+        )
+    try:
+        file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
+    except FileNotFoundError:
+        raise SubmissionError(f"submission {path.name!r} has no submission.toml; copy the one of submissions/template") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SubmissionError(f"submission {path.name!r}: submission.toml is not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + _sentences(error)) from None
+    if file.name != path.name:
+        raise SubmissionError(f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same")
+    return Submission(path, file)
+
+
+def names() -> list[str]:
+    """The entries in the submissions folder, the template left out."""
+    return sorted(p.parent.name for p in submissions_folder().glob("*/submission.toml") if p.parent.name != "template")
+
+
+def load_submission(folder: Path | str, modality: str, track: str = "phantom") -> SubmittedModel:
+    """The model of a submission, ready to be evaluated.
+
+    Args:
+        folder: the folder, or its name in the submissions folder.
+        modality: "ct", "mammogram" or "mri".
+        track: decides which weights, see `Submission.weights_for`.
+
+    Raises:
+        SubmissionError: the file, the weights or the architecture do not fit; every complaint at once.
+    """
+    submission = read_submission(folder)
+    weights = submission.weights_for(modality, track)
+    if len(weights.files) != len(weights.sha256):
+        raise SubmissionError(
+            f"submission {submission.name!r}, {modality}: {len(weights.files)} weight files and "
+            f"{len(weights.sha256)} checksums; give one sha256 for each file"
+        )
+    complaints: list[str] = []
+    models = [_load_file(submission, name, sha, complaints) for name, sha in zip(weights.files, weights.sha256, strict=True)]
+    if complaints:
+        raise SubmissionError(f"submission {submission.name!r}, {modality}: " + "; ".join(complaints))
+    wrapper = submission.file.input
+    inner: nn.Module = models[0]
+    if len(models) > 1 or wrapper != Input():
+        inner = Wrapped(models, **wrapper.model_dump())
+    return SubmittedModel(inner.eval().requires_grad_(False), submission, weights, track).eval()
+
+
+def _load_file(submission: Submission, name: str, expected: str, complaints: list[str]) -> nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    model = build(submission.file.architecture, submission.file.architecture_options)
+    path = (submission.folder / name).resolve()
+    if not path.is_relative_to(submission.folder.resolve()):
+        complaints.append(f"weights file {name!r} lies outside the submission's folder")
+        return model
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        complaints.append(f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'")
+        return model
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        complaints.append(
+            f"weights file {name!r} has sha256 {found}, submission.toml says {expected or 'nothing'}; "
+            "restore the file, or state the new checksum if you meant to change it"
+        )
+        return model
+    try:
+        state = {key: value.float() if value.is_floating_point() else value for key, value in load(content).items()}
+        model.load_state_dict(state, strict=True)
+    except (SafetensorError, ValueError) as error:
+        complaints.append(f"weights file {name!r} is not a readable safetensors file ({error}); save it with safetensors.torch.save_file")
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        complaints.append(f"weights file {name!r} does not fit architecture {submission.file.architecture!r}: {told[:400]}")
+    return model
+
+
+def _sentences(error: ValidationError) -> str:
+    def sentence(problem: Any) -> str:
+        place: Sequence[Any] = problem["loc"]
+        got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:60]!r})"
+        return f"  {'.'.join(map(str, place))}: {problem['msg']}{got}"
+
+    return "\n".join(sentence(problem) for problem in error.errors())
