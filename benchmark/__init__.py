@@ -1,6 +1,6 @@
 """OncoRobust: can a deep model of oncologic images be trusted when pixels move a little?
 
-    from benchmark import load_split, load_submission, evaluate
+from benchmark import load_split, load_submission, evaluate
 """
 
 from __future__ import annotations

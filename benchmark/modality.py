@@ -39,9 +39,25 @@ MODALITIES: dict[str, Modality] = {
     for modality in (
         Modality("ct", "CT: malignant lung nodules", "benign", "malignant", -1000.0, 400.0, "HU"),
         # A scanned film has no physical unit; ε is told in grey levels of its 16-bit storage.
-        Modality("mammogram", "Mammogram: malignant lesions", "benign", "malignant", 0.0, 65535.0, "grey levels (16 bit)"),
+        Modality(
+            "mammogram",
+            "Mammogram: malignant lesions",
+            "benign",
+            "malignant",
+            0.0,
+            65535.0,
+            "grey levels (16 bit)",
+        ),
         # T1 has no unit either: each volume is normalised to the 1st..99th percentile of its own brain.
-        Modality("mri", "MRI: brain metastases", "no metastasis", "metastasis", 0.0, 100.0, "% of the brain's range"),
+        Modality(
+            "mri",
+            "MRI: brain metastases",
+            "no metastasis",
+            "metastasis",
+            0.0,
+            100.0,
+            "% of the brain's range",
+        ),
     )
 }
 

@@ -66,7 +66,9 @@ class Protocol:
     attacks: tuple[AttackSpec, ...]
     ranked: bool
     images: int | None = None
-    block: int = 25  # images in a block of work; part of the protocol, as attacks share random draws in a block
+    block: int = (
+        25  # images in a block of work; part of the protocol, as attacks share random draws in a block
+    )
     seed: int = 20220310
 
     def micro_batch(self, height: int, width: int) -> int:
@@ -123,7 +125,13 @@ NOISE = AttackSpec(
 )
 FGSM = AttackSpec("fgsm", "FGSM", "FGSM", "grid", {}, source="Goodfellow et al. 2015, arXiv 1412.6572")
 BIM = AttackSpec(
-    "bim", "BIM-10", "BIM", "grid", {"steps": 10}, step=0.1, source="Kurakin et al. 2017, arXiv 1607.02533; step of Joel et al. 2022"
+    "bim",
+    "BIM-10",
+    "BIM",
+    "grid",
+    {"steps": 10},
+    step=0.1,
+    source="Kurakin et al. 2017, arXiv 1607.02533; step of Joel et al. 2022",
 )
 PGD = AttackSpec(
     "pgd",
@@ -165,14 +173,27 @@ SQUARE = AttackSpec(
     "Square-1000",
     "Square",
     "survivors",
-    {"norm": "Linf", "n_queries": 1000, "n_restarts": 1, "p_init": 0.8, "loss": "margin", "resc_schedule": True},
+    {
+        "norm": "Linf",
+        "n_queries": 1000,
+        "n_restarts": 1,
+        "p_init": 0.8,
+        "loss": "margin",
+        "resc_schedule": True,
+    },
     epsilons=("0.002", "0.004"),
     white_box=False,
     source="Andriushchenko et al. 2020, arXiv 1912.00049",
 )
 
 
-def _with(spec: AttackSpec, title: str, starts: int | None = None, epsilons: tuple[str, ...] | None = None, **parameters: Any) -> AttackSpec:
+def _with(
+    spec: AttackSpec,
+    title: str,
+    starts: int | None = None,
+    epsilons: tuple[str, ...] | None = None,
+    **parameters: Any,
+) -> AttackSpec:
     from dataclasses import replace
 
     return replace(

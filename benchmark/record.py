@@ -129,7 +129,9 @@ class Record:
         """
         exact = parse_epsilon(epsilon)
         if exact > Decimal(self.epsilons[-1]):
-            raise ProtocolError(f"ε = {epsilon} lies beyond the protocol's grid, which ends at {self.epsilons[-1]}")
+            raise ProtocolError(
+                f"ε = {epsilon} lies beyond the protocol's grid, which ends at {self.epsilons[-1]}"
+            )
         if attack is None:
             smallest = self.minimal_epsilon
         elif attack in self.attacks:
@@ -191,7 +193,9 @@ class Record:
             "split": dict(self.split),
             "protocol": dict(self.protocol),
             "provenance": dict(self.provenance),
-            "passes": {name: {"forward": r.forward, "backward": r.backward} for name, r in self.attacks.items()},
+            "passes": {
+                name: {"forward": r.forward, "backward": r.backward} for name, r in self.attacks.items()
+            },
             "flags": [asdict(flag) for flag in self.flags],
             "summary": self.summary(),
             "images_sha256": hashlib.sha256(table).hexdigest(),
@@ -213,7 +217,9 @@ class Record:
         try:
             body = json.loads(path.read_bytes())
             if body["format"] != FORMAT:
-                raise DataError(f"record {path} has format {body['format']}, this version reads {FORMAT}{again}")
+                raise DataError(
+                    f"record {path} has format {body['format']}, this version reads {FORMAT}{again}"
+                )
             table = path.with_suffix(".csv").read_bytes()
             if hashlib.sha256(table).hexdigest() != body["images_sha256"]:
                 raise DataError(f"record {path}: its table {path.stem}.csv was changed or cut short{again}")
@@ -229,7 +235,9 @@ class Record:
                 patient_ids=tuple(row["patient_id"] for row in rows),
                 image_ids=tuple(row["image_id"] for row in rows),
                 clean_margins=np.array([row["clean_margin"] for row in rows], np.float32),
-                attacks={spec["name"]: _result(spec["name"], body, rows) for spec in body["protocol"]["attacks"]},
+                attacks={
+                    spec["name"]: _result(spec["name"], body, rows) for spec in body["protocol"]["attacks"]
+                },
                 flags=tuple(Flag(**flag) for flag in body["flags"]),
                 description=body["description"],
             )
@@ -264,6 +272,8 @@ def _result(name: str, body: Mapping[str, Any], rows: Sequence[Mapping[str, str]
     columns = [key for key in rows[0] if key.startswith(f"{name}@")]
     return AttackResult(
         linf=np.array([row[f"{name}_linf"] or "inf" for row in rows], np.float64),
-        margins={key.split("@")[1]: np.array([row[key] or "nan" for row in rows], np.float32) for key in columns},
+        margins={
+            key.split("@")[1]: np.array([row[key] or "nan" for row in rows], np.float32) for key in columns
+        },
         **body["passes"][name],
     )

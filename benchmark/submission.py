@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
@@ -32,8 +31,8 @@ class Input(_Table):
     """What is done to an image before the model sees it; ε stays on the image itself."""
 
     channels: Literal[1, 3] = 1
-    resize: int | None = Field(None, ge=8, le=1024)
-    centre_crop: int | None = Field(None, ge=8, le=1024)
+    resize: int | None = Field(default=None, ge=8, le=1024)
+    centre_crop: int | None = Field(default=None, ge=8, le=1024)
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
 
@@ -104,7 +103,9 @@ class Submission:
             SubmissionError: there are none.
         """
         get_modality(modality)
-        offered = {weights.trained_on: weights for weights in self.file.weights if weights.modality == modality}
+        offered = {
+            weights.trained_on: weights for weights in self.file.weights if weights.modality == modality
+        }
         own = track not in ("phantom", "clinical")
         for trained_on in ("clinical", "phantom") if own else (track,):
             if trained_on in offered:
@@ -149,7 +150,12 @@ class SubmittedModel(nn.Module):
     def identity(self) -> str:
         """sha256 over the weights and everything in `submission.toml` that changes a logit."""
         file = self.submission.file
-        parts = [file.architecture, sorted(file.architecture_options.items()), file.input.model_dump_json(), file.output]
+        parts = [
+            file.architecture,
+            sorted(file.architecture_options.items()),
+            file.input.model_dump_json(),
+            file.output,
+        ]
         text = repr([*parts, self.weights.modality, self.weights.sha256])
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -179,19 +185,27 @@ def read_submission(folder: Path | str) -> Submission:
     try:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
-        raise SubmissionError(f"submission {path.name!r} has no submission.toml; copy the one of submissions/template") from None
+        raise SubmissionError(
+            f"submission {path.name!r} has no submission.toml; copy the one of submissions/template"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SubmissionError(f"submission {path.name!r}: submission.toml is not valid TOML: {error}") from None
+        raise SubmissionError(
+            f"submission {path.name!r}: submission.toml is not valid TOML: {error}"
+        ) from None
     except ValidationError as error:
         raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + _sentences(error)) from None
     if file.name != path.name:
-        raise SubmissionError(f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same")
+        raise SubmissionError(
+            f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
+        )
     return Submission(path, file)
 
 
 def names() -> list[str]:
     """The entries in the submissions folder, the template left out."""
-    return sorted(p.parent.name for p in submissions_folder().glob("*/submission.toml") if p.parent.name != "template")
+    return sorted(
+        p.parent.name for p in submissions_folder().glob("*/submission.toml") if p.parent.name != "template"
+    )
 
 
 def load_submission(folder: Path | str, modality: str, track: str = "phantom") -> SubmittedModel:
@@ -213,7 +227,10 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
             f"{len(weights.sha256)} checksums; give one sha256 for each file"
         )
     complaints: list[str] = []
-    models = [_load_file(submission, name, sha, complaints) for name, sha in zip(weights.files, weights.sha256, strict=True)]
+    models = [
+        _load_file(submission, name, sha, complaints)
+        for name, sha in zip(weights.files, weights.sha256, strict=True)
+    ]
     if complaints:
         raise SubmissionError(f"submission {submission.name!r}, {modality}: " + "; ".join(complaints))
     wrapper = submission.file.input
@@ -235,7 +252,9 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
     try:
         content = path.read_bytes()
     except OSError as error:
-        complaints.append(f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'")
+        complaints.append(
+            f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'"
+        )
         return model
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
@@ -245,13 +264,19 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
         )
         return model
     try:
-        state = {key: value.float() if value.is_floating_point() else value for key, value in load(content).items()}
+        state = {
+            key: value.float() if value.is_floating_point() else value for key, value in load(content).items()
+        }
         model.load_state_dict(state, strict=True)
     except (SafetensorError, ValueError) as error:
-        complaints.append(f"weights file {name!r} is not a readable safetensors file ({error}); save it with safetensors.torch.save_file")
+        complaints.append(
+            f"weights file {name!r} is not a readable safetensors file ({error}); save it with safetensors.torch.save_file"
+        )
     except RuntimeError as error:
         told = " ".join(str(error).split())
-        complaints.append(f"weights file {name!r} does not fit architecture {submission.file.architecture!r}: {told[:400]}")
+        complaints.append(
+            f"weights file {name!r} does not fit architecture {submission.file.architecture!r}: {told[:400]}"
+        )
     return model
 
 

@@ -36,7 +36,13 @@ class Proposal:
 
 
 def propose(
-    spec: AttackSpec, model: nn.Module, temperature: float, images: Tensor, labels: Tensor, epsilon: float, seed: int
+    spec: AttackSpec,
+    model: nn.Module,
+    temperature: float,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    seed: int,
 ) -> Proposal:
     """Let one attack try once.
 
@@ -56,7 +62,9 @@ def propose(
         ProtocolError: the protocol names a method that is not adapted here.
     """
     if spec.method not in METHODS:
-        raise ProtocolError(f"attack {spec.name!r} names method {spec.method!r}; adapted are {', '.join(sorted(METHODS))}")
+        raise ProtocolError(
+            f"attack {spec.name!r} names method {spec.method!r}; adapted are {', '.join(sorted(METHODS))}"
+        )
     watched = Watched(model, labels if spec.method in SIGN_ATTACKS else None)
     with guarded(model, seed):
         if spec.method == "sign_noise":

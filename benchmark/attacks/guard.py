@@ -16,7 +16,9 @@ def guarded(model: nn.Module, seed: int) -> Iterator[None]:
     torchattacks re-seeds torch's global generator and resets every module's training flag.
     """
     flags = [(module, module.training) for module in model.modules()]
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda" and p.device.index is not None})
+    devices = sorted(
+        {p.device.index for p in model.parameters() if p.device.type == "cuda" and p.device.index is not None}
+    )
     with torch.random.fork_rng(devices), torch.enable_grad():
         torch.manual_seed(seed)
         try:

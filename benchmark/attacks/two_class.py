@@ -37,6 +37,7 @@ class TwoClass(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(self, images: Tensor) -> Tensor:
+        """The rescaled pair of logits."""
         half = torch.asinh(gap(self.model(images)) / self.temperature) / 2
         return torch.stack((-half, half), 1)
 
@@ -49,5 +50,6 @@ class ScaledGap(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(self, images: Tensor) -> Tensor:
+        """The scaled pair of logits."""
         half = gap(self.model(images)) / self.temperature / 2
         return torch.stack((-half, half), 1)

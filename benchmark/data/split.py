@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -150,7 +149,7 @@ class Split:
         try:
             with open(path, "rb") as file:
                 size = int.from_bytes(file.read(8), "little")
-                if size > os.path.getsize(path):
+                if size > Path(path).stat().st_size:
                     raise ValueError("its header is longer than the file")
                 table = json.loads(file.read(size))
             header = json.loads(table["__metadata__"]["split"])
@@ -166,7 +165,9 @@ class Split:
         header.pop("format")
         split = cls(images=images, labels=labels, **header)
         if verify and split.sha256 != expected:
-            raise DataError(f"split file {path} is damaged: sha256 {split.sha256[:12]}…, expected {expected[:12]}…; prepare it again")
+            raise DataError(
+                f"split file {path} is damaged: sha256 {split.sha256[:12]}…, expected {expected[:12]}…; prepare it again"
+            )
         return split
 
 

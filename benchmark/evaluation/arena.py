@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -68,7 +69,9 @@ class Arena:
         """(n,) float64: the smallest ‖δ‖∞ of all attacks so far."""
         return np.min([tally.linf for tally in self.tallies.values()], axis=0)
 
-    def attempt(self, spec: AttackSpec, rows: Sequence[int] | np.ndarray, index: int | None, start: int = 0) -> None:
+    def attempt(
+        self, spec: AttackSpec, rows: Sequence[int] | np.ndarray, index: int | None, start: int = 0
+    ) -> None:
         """Let `spec` try on the images `rows` at grid point `index` (None: the smallest it can find), and judge it."""
         rows = np.asarray(rows, dtype=np.int64)
         for chunk in np.split(rows, range(self.micro_batch, len(rows), self.micro_batch)):
@@ -77,12 +80,18 @@ class Arena:
 
     def _attempt(self, spec: AttackSpec, rows: np.ndarray, index: int | None, start: int) -> None:
         tally = self.tallies[spec.name]
-        threat = ThreatModel(self.protocol.grid[index] if index is not None else 1)
+        threat = ThreatModel(self.protocol.grid[index] if index is not None else Decimal(1))
         at = torch.from_numpy(rows).to(self.images.device)
         images, labels = self.images[at], self.labels[at]
         try:
             proposal = propose(
-                spec, self.attacked, self.temperature, images, labels, float(threat.epsilon), self._seed(spec, index, start)
+                spec,
+                self.attacked,
+                self.temperature,
+                images,
+                labels,
+                float(threat.epsilon),
+                self._seed(spec, index, start),
             )
             _complain_of_proposal(spec, proposal.images, images)
         except BenchmarkError:

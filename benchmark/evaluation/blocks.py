@@ -85,7 +85,14 @@ def run_job(job: Job) -> int:
     images, labels = job.split.batch()
     with one_thread():
         arena = Arena(
-            attacked, judge, images.to(device), labels.to(device), job.clean, job.temperature, job.protocol, job.block
+            attacked,
+            judge,
+            images.to(device),
+            labels.to(device),
+            job.clean,
+            job.temperature,
+            job.protocol,
+            job.block,
         )
         run_battery(arena)
     save_block(job.path, arena)
@@ -124,7 +131,9 @@ def load_block(path: Path) -> BlockResult | None:
         if digest != header["sha256"]:
             return None
         passes = json.loads(header["passes"])
-        tallies = {n: Tally(tensors[f"{n}/linf"], tensors[f"{n}/margins"], *counts) for n, counts in passes.items()}
+        tallies = {
+            n: Tally(tensors[f"{n}/linf"], tensors[f"{n}/margins"], *counts) for n, counts in passes.items()
+        }
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
     return BlockResult(tallies, tensors["worst"])
@@ -140,7 +149,9 @@ def merge(paths: Sequence[Path]) -> tuple[dict[str, Tally], np.ndarray]:
     missing = [path.name for path, result in zip(paths, results, strict=True) if result is None]
     whole = [result for result in results if result is not None]
     if missing:
-        raise DataError(f"{len(missing)} of {len(paths)} blocks are missing or damaged ({', '.join(missing[:3])}…); run again")
+        raise DataError(
+            f"{len(missing)} of {len(paths)} blocks are missing or damaged ({', '.join(missing[:3])}…); run again"
+        )
     tallies = {
         name: Tally(
             np.concatenate([r.tallies[name].linf for r in whole]),

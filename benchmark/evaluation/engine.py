@@ -113,12 +113,17 @@ def evaluate(
         clean_margins=clean,
         attacks={
             attack: AttackResult(
-                tally.linf, dict(zip(protocol.epsilons, tally.margins, strict=True)), tally.forward, tally.backward
+                tally.linf,
+                dict(zip(protocol.epsilons, tally.margins, strict=True)),
+                tally.forward,
+                tally.backward,
             )
             for attack, tally in tallies.items()
         },
         flags=tuple(flags),
-        description=model.submission.described() if isinstance(model, SubmittedModel) else {"title": name, "kind": "entry"},
+        description=model.submission.described()
+        if isinstance(model, SubmittedModel)
+        else {"title": name, "kind": "entry"},
     )
 
 
@@ -151,7 +156,11 @@ def describe_split(split: Split) -> dict[str, Any]:
 
 def save_times(path: Path, seconds: float, device: str) -> None:
     """Write how long it took, and where, beside a record, in a file of its own."""
-    body = {"seconds": round(seconds, 2), "device": device, "machine": platform.processor() or platform.machine()}
+    body = {
+        "seconds": round(seconds, 2),
+        "device": device,
+        "machine": platform.processor() or platform.machine(),
+    }
     body["date"] = time.strftime("%Y-%m-%d", time.gmtime())
     replace_file(path.with_suffix(".times.json"), (json.dumps(body, indent=1) + "\n").encode())
 

@@ -72,7 +72,11 @@ def _logits(judge: nn.Module, images: Tensor, scale: float) -> Iterator[Flag]:
         gaps, again = gap(logits), gap(judge(images))
         alone = torch.cat([gap(judge(image[None])) for image in images])
     for check, other, sentence in (
-        ("random", again, "the same images get other logits when asked again: the model is random or keeps state"),
+        (
+            "random",
+            again,
+            "the same images get other logits when asked again: the model is random or keeps state",
+        ),
         ("batch-dependent", alone, "an image's logits depend on the other images of its batch"),
     ):
         change = float((gaps - other).abs().max()) / scale
@@ -81,7 +85,13 @@ def _logits(judge: nn.Module, images: Tensor, scale: float) -> Iterator[Flag]:
     if logits.shape[1] == 2:
         off = float(torch.maximum((logits.sum(1) - 1).abs(), torch.relu(-logits).amax(1)).max())
         if off < 1e-5:
-            yield Flag("probabilities", "doubt", off, 1e-5, "the model returns probabilities, not logits: its gradient can vanish")
+            yield Flag(
+                "probabilities",
+                "doubt",
+                off,
+                1e-5,
+                "the model returns probabilities, not logits: its gradient can vanish",
+            )
 
 
 def _gradient(judge: nn.Module, images: Tensor) -> Iterator[Flag]:
@@ -92,7 +102,9 @@ def _gradient(judge: nn.Module, images: Tensor) -> Iterator[Flag]:
             share = 1.0
         else:
             (gradient,) = torch.autograd.grad(answer, asked, allow_unused=True)
-            share = 1.0 if gradient is None else float((gradient.flatten(1).abs().amax(1) == 0).float().mean())
+            share = (
+                1.0 if gradient is None else float((gradient.flatten(1).abs().amax(1) == 0).float().mean())
+            )
     if share > SHARE:
         yield Flag(
             "zero-gradient",
@@ -115,14 +127,30 @@ def _outdone(protocol: Protocol, clean: np.ndarray, tallies: Mapping[str, Tally]
     iterative = [name for name in white if name != "fgsm"]
     for check, strong, weak, sentence in (
         ("noise-beats-attack", ["noise"], white, "random noise breaks images that no white-box attack broke"),
-        ("black-box-beats-white-box", ["square"], white, "a black-box attack breaks images that no white-box attack broke: gradients are masked"),
-        ("one-step-beats-iterative", ["fgsm"], iterative, "one step breaks images that iterative attacks did not break"),
+        (
+            "black-box-beats-white-box",
+            ["square"],
+            white,
+            "a black-box attack breaks images that no white-box attack broke: gradients are masked",
+        ),
+        (
+            "one-step-beats-iterative",
+            ["fgsm"],
+            iterative,
+            "one step breaks images that iterative attacks did not break",
+        ),
     ):
         present = [name for name in strong if name in broke]
         only = union(present) & ~union(weak)
         share = float(only.mean())
         if share > SHARE and only.sum() >= COUNT:
-            yield Flag(check, "doubt", share, SHARE, f"{sentence} ({int(only.sum())} images at ε = {protocol.headline})")
+            yield Flag(
+                check,
+                "doubt",
+                share,
+                SHARE,
+                f"{sentence} ({int(only.sum())} images at ε = {protocol.headline})",
+            )
 
 
 def _memorised(

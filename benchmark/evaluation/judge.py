@@ -43,7 +43,9 @@ def judged_gaps(model: nn.Module, images: Tensor, micro_batch: int) -> Tensor:
 def complain_of_logits(logits: object, count: int) -> None:
     """Raise SubmissionError unless these are `count` finite logits of one or two columns."""
     if not isinstance(logits, Tensor):
-        raise SubmissionError(f"the model returned {type(logits).__name__}, expected a tensor of logits (N, 2) or (N, 1)")
+        raise SubmissionError(
+            f"the model returned {type(logits).__name__}, expected a tensor of logits (N, 2) or (N, 1)"
+        )
     if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] not in (1, 2):
         raise SubmissionError(
             f"the model returned shape {tuple(logits.shape)} for {count} images, expected ({count}, 2) = "

@@ -57,7 +57,9 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     if protocol.images is not None:
         split = split.first_patients(protocol.images)
     chosen = choose_device(device)
-    attacked, judge = (m.to(chosen) for m in FolderSource(model.submission.folder, split.modality, split.track).models())
+    attacked, judge = (
+        m.to(chosen) for m in FolderSource(model.submission.folder, split.modality, split.track).models()
+    )
     micro_batch = protocol.micro_batch(*split.image_size)
     gaps = clean_gaps(judge, split, micro_batch, chosen)
     clean = margins(gaps, torch.from_numpy(split.labels)).numpy()
@@ -84,7 +86,11 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
         backward,
     )
     decided = np.abs(expected[asked]) > UNDECIDED * scale
-    if result.clean_difference > CLEAN_TOLERANCE or result.bim_difference > BIM_TOLERANCE or (changed & decided).any():
+    if (
+        result.clean_difference > CLEAN_TOLERANCE
+        or result.bim_difference > BIM_TOLERANCE
+        or (changed & decided).any()
+    ):
         raise DataError(
             f"the record of {record.submission} on {record.modality} does not hold: clean margins differ by "
             f"{result.clean_difference:.2g} T (allowed {CLEAN_TOLERANCE:g}), BIM margins by {result.bim_difference:.2g} T "

@@ -53,9 +53,10 @@ class VGG16(nn.Module):
             nn.Linear(1024 // divisor, 2),
         )
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.head[-1].weight, std=0.01)  # begin undecided
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) in [0, 1] → logits (N, 2) = [no disease, disease]."""

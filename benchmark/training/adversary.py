@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from benchmark.attacks.two_class import gap, margins
 
 
-def pgd(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, steps: int, step: float, generator: torch.Generator) -> Tensor:
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    steps: int,
+    step: float,
+    generator: torch.Generator,
+) -> Tensor:
     """Images moved against their true label, inside L∞ `epsilon` and [0, 1].
 
     Args:

@@ -18,7 +18,7 @@ class Recipe:
 
     `epochs` of AdamW with one cosine cycle of the learning rate; the first `naive_epochs` see
     clean images, the others are attacked by `steps` steps of PGD inside L∞ `epsilon`
-    (random start, step `step` · ε). Every `validate_every` epochs the weights are scored on the
+    (random start, step `step` · ε), which is reached over `ramp_epochs` epochs. Every `validate_every` epochs the weights are scored on the
     validation part, attacked afresh where the recipe is adversarial, and the best are kept.
     """
 
@@ -33,6 +33,7 @@ class Recipe:
     clip_gradient: float
     validate_every: int
     naive_epochs: int = 0
+    ramp_epochs: int = 0
     epsilon: float = 0.0
     steps: int = 0
     step: float = 0.25
@@ -41,6 +42,13 @@ class Recipe:
     def adversarial(self) -> bool:
         """Whether it trains on attacked images."""
         return self.epsilon > 0
+
+    def epsilon_at(self, epoch: int) -> float:
+        """ε of the attack in an epoch, counted from 1; 0 while the images stay clean."""
+        attacked = epoch - self.naive_epochs
+        if not self.adversarial or attacked <= 0:
+            return 0.0
+        return self.epsilon * min(1.0, attacked / (self.ramp_epochs + 1))
 
 
 def read_recipe(name: str) -> Recipe:

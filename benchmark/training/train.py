@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from benchmark.models import build
 from benchmark.models.vgg import Standardise
 from benchmark.progress import progress_bar
 from benchmark.training.adversary import pgd
+from benchmark.training.batch_norm import folded, normalised
 from benchmark.training.recipe import Recipe
 
 
@@ -61,7 +61,7 @@ def train(
     """
     with one_thread(), torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return _train(build(architecture), recipe, training, validation, seed, progress, report)
+        return _train(normalised(build(architecture)), recipe, training, validation, seed, progress, report)
 
 
 def _train(
@@ -78,20 +78,24 @@ def _train(
     model = model.to(memory_format=torch.channels_last)  # a third faster on CPUs for these widths
     generator = torch.Generator().manual_seed(seed + 1)
     steps = recipe.epochs * (len(images) // recipe.batch)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=recipe.warm_up)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps, pct_start=recipe.warm_up
+    )
     log: list[Epoch] = []
     best: tuple[float, Epoch, dict[str, Tensor]] | None = None
     with progress_bar(f"training {recipe.name} · {training.modality}", steps, progress) as advance:
         for number in range(1, recipe.epochs + 1):
-            attacked = recipe.adversarial and number > recipe.naive_epochs
+            epsilon = recipe.epsilon_at(number)
             total = 0.0
             order = torch.randperm(len(images), generator=generator)
             for chosen in order.split(recipe.batch)[: len(images) // recipe.batch]:
                 x, y = _augmented(images[chosen], generator), labels[chosen]
-                if attacked:
+                if epsilon:
                     model.eval()  # dropout off while the image is sought
-                    x = pgd(model, x, y, recipe.epsilon, recipe.steps, recipe.step, generator)
+                    x = pgd(model, x, y, epsilon, recipe.steps, recipe.step, generator)
                 model.train()
                 loss = functional.cross_entropy(model(x), y)
                 optimiser.zero_grad()
@@ -107,9 +111,9 @@ def _train(
             log.append(epoch)
             report(epoch)
             mark = robust if recipe.adversarial else clean
-            # Weights from before the attack began cannot be the best of an adversarial recipe.
-            if measured and attacked == recipe.adversarial and (best is None or mark > best[0]):
-                best = (mark, epoch, copy.deepcopy(model.state_dict()))
+            # Weights from before the full attack cannot be the best of an adversarial recipe.
+            if measured and epsilon == recipe.epsilon and (best is None or mark > best[0]):
+                best = (mark, epoch, folded(model).state_dict())
     assert best is not None, "the last epoch is always measured"
     return TrainingResult({key: value.contiguous() for key, value in best[2].items()}, best[1], tuple(log))
 

@@ -105,6 +105,8 @@ def draw_test_part(modality: str) -> Path:
 
     path = test_file(modality)
     if path.exists():
-        raise DataError(f"{path.name} was drawn already; a change of the generators is a new VERSION and a new file")
+        raise DataError(
+            f"{path.name} was drawn already; a change of the generators is a new VERSION and a new file"
+        )
     draw_split(modality, "test", secrets.randbits(63), IMAGES["test"], True).save(path)
     return path

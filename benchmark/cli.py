@@ -1,0 +1,154 @@
+"""The command `oncorobust`. Each command calls one function; this file only reads and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.errors import BenchmarkError
+from benchmark.modality import MODALITIES
+from benchmark.protocol import PROTOCOLS
+
+MODALITY = click.Choice([*MODALITIES, "all"])
+
+
+class _Sentences(click.Group):
+    """Errors that someone can mend are printed as their sentence, with exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BenchmarkError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; finished blocks are kept, the same command goes on from there", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="oncorobust")
+def main() -> None:
+    """Can a deep model of oncologic images be trusted when pixels move a little?"""
+
+
+@main.command()
+@click.argument("submission")
+@click.option("--modality", type=MODALITY, default="all", show_default=True)
+@click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
+def evaluate(submission: str, modality: str, track: str, protocol: str, device: str, fresh: bool) -> None:
+    """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
+
+    Finished blocks are kept, so an interrupted evaluation goes on where it stopped.
+
+    Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
+    """
+    from benchmark.evaluation.entry import entries, run_entry
+    from leaderboard.tables import render_text
+
+    outcomes = [
+        run_entry(name, each, track, protocol, fresh, device)
+        for name, each in entries(modality, track, submission)
+    ]
+    if not outcomes:
+        raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
+    seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
+    click.echo(render_text([outcome.record for outcome in outcomes], seconds))
+    for outcome in outcomes:
+        click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
+
+
+@main.command()
+@click.argument("submission")
+def check(submission: str) -> None:
+    """Check that SUBMISSION keeps the contract, for every modality it brings.
+
+    Example: oncorobust check vgg16-slim-naive
+    """
+    from benchmark.contract import check_submission
+
+    for line in check_submission(submission):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@click.option("--recipe", required=True, help="A recipe of benchmark/training/recipes.")
+@click.option("--architecture", default="vgg16-slim", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights and the log."
+)
+def train(modality: str, recipe: str, architecture: str, seed: int, out: Path) -> None:
+    """Train an architecture on the phantom track's train part; the test part is never read.
+
+    Writes OUT/MODALITY.safetensors and OUT/MODALITY.log.csv and prints the checksum for submission.toml.
+
+    Example: oncorobust train --modality ct --recipe naive --out submissions/vgg16-slim-naive
+    """
+    from benchmark.training.command import train_to_files
+
+    for line in train_to_files(modality, recipe, architecture, seed, out, click.echo):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Where to build; leaderboard/site by default.")
+def leaderboard(out: Path | None) -> None:
+    """Build the static page from the committed records.
+
+    Example: oncorobust leaderboard
+    """
+    from benchmark.folders import results_folder, site_folder
+    from leaderboard.build import build
+
+    click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
+
+
+@main.group()
+def data() -> None:
+    """Splits: what they hold, and how far shortcuts get on them."""
+
+
+@data.command("audit")
+@click.option("--modality", type=MODALITY, default="all", show_default=True)
+@click.option("--part", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+def audit_command(modality: str, part: str) -> None:
+    """Print the shortcut baselines of the phantom track: single numbers (AUC) and a logistic regression on pixels.
+
+    Example: oncorobust data audit --modality ct
+    """
+    from benchmark.data.audit import audit
+    from benchmark.data.tracks import load_split
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        result = audit(
+            load_split(name, part=part), load_split(name, part="train") if part != "train" else None
+        )
+        click.echo(
+            f"{name} {part}: {result.images} images of {result.patients} patients, {result.positives} with disease"
+        )
+        if result.pixel_logistic is not None:
+            click.echo(f"  logistic regression on pixels   accuracy {result.pixel_logistic:.3f}")
+        for key, value in sorted(result.shortcuts.items(), key=lambda item: -item[1]):
+            click.echo(f"  {key:31} AUC {value:.3f}")
+
+
+@data.command("draw-test")
+@click.argument("modality", type=click.Choice(list(MODALITIES)))
+def draw_test(modality: str) -> None:
+    """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
+
+    Example: oncorobust data draw-test ct
+    """
+    from benchmark.data.phantom import draw_test_part
+    from benchmark.data.split import Split
+
+    path = draw_test_part(modality)
+    click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")

@@ -1,0 +1,114 @@
+"""One entry on one modality: evaluate what has no current record, verify what has one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.tracks import is_private, load_split, track_name
+from benchmark.errors import DataError
+from benchmark.evaluation.engine import choose_device, evaluate, save_times
+from benchmark.evaluation.verify import Verification, is_current, verify
+from benchmark.folders import results_folder
+from benchmark.protocol import get_protocol
+from benchmark.record import Record
+from benchmark.submission import load_submission, names, read_submission
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one entry on one modality: its record, and how it was come by."""
+
+    record: Record
+    path: Path
+    seconds: float
+    verification: Verification | None
+
+    @property
+    def forward(self) -> int:
+        """Images that went forward through the model in this run."""
+        if self.verification:
+            return self.verification.forward
+        return len(self.record.labels) + sum(result.forward for result in self.record.attacks.values())
+
+    @property
+    def backward(self) -> int:
+        """Images whose gradient was taken in this run."""
+        if self.verification:
+            return self.verification.backward
+        return sum(result.backward for result in self.record.attacks.values())
+
+
+def entries(modality: str, track: str = "phantom", only: str | None = None) -> list[tuple[str, str]]:
+    """(submission, modality) of every entry that can be evaluated, in a fixed order.
+
+    Args:
+        modality: one name, or "all". track: as in `load_split`. only: one submission's name or folder.
+
+    Raises:
+        SubmissionError: an entry's submission.toml cannot be read.
+    """
+    found = []
+    for name in [only] if only else names():
+        submission = read_submission(name)
+        for each in submission.modalities:
+            if modality in ("all", each):
+                found.append((name, each))
+    return found
+
+
+def run_entry(
+    name: str,
+    modality: str,
+    track: str = "phantom",
+    protocol: str = "standard",
+    fresh: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+) -> Outcome:
+    """Evaluate one entry on one modality, or verify its record where it has a current one.
+
+    Args:
+        name: a submission's name or folder. track: as in `load_split`.
+        fresh: evaluate also where there is a current record.
+
+    Raises:
+        BenchmarkError: whatever cannot be read, judged or written; what was written before still stands.
+    """
+    started = time.perf_counter()
+    split = load_split(modality, track)
+    model = load_submission(name, modality, track)
+    folder = records_folder(track, protocol) / modality
+    path = folder / f"{model.submission.name}.json"
+    if path.exists() and not fresh:
+        record = Record.load(path)
+        if is_current(record, model, split, protocol):
+            verification = verify(model, split, record, device)
+            return Outcome(record, path, time.perf_counter() - started, verification)
+    _complain_of_folder(folder)
+    record = evaluate(model, split, protocol, device, progress=progress)
+    path = record.save(folder)
+    seconds = time.perf_counter() - started
+    save_times(path, seconds, str(choose_device(device)))
+    return Outcome(record, path, seconds, None)
+
+
+def records_folder(track: str, protocol: str) -> Path:
+    """Where a track's records go: committed ones are ranked and public, all others stay in the cache."""
+    return results_folder(track_name(track), is_private(track) or not get_protocol(protocol).ranked)
+
+
+def _complain_of_folder(folder: Path) -> None:
+    """Find out before minutes of work, not after, that nothing can be written."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"cannot write records to {folder}: {error.strerror}; make it writable, "
+            "or name another folder in ONCOROBUST_RESULTS"
+        ) from None

@@ -1,0 +1,112 @@
+"""Options of `pytest benchmark/`, the table at its end, and the page. Loaded by pytest through an entry point.
+
+The plugin is loaded in every pytest run of the environment, so nothing heavy is imported until
+a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.modality import MODALITIES
+from benchmark.protocol import PROTOCOLS
+
+if TYPE_CHECKING:
+    from benchmark.evaluation.entry import Outcome
+
+OUTCOMES = pytest.StashKey[list["Outcome"]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of `pytest benchmark/`."""
+    group = parser.getgroup("oncorobust", "robustness of models of oncologic images")
+    group.addoption("--modality", default="all", help="all, " + ", ".join(MODALITIES))
+    group.addoption("--submission", default=None, help="evaluate this entry alone (a name, or a folder)")
+    group.addoption("--track", default="phantom", help="phantom, or a folder of images")
+    group.addoption("--protocol", default="standard", help=", ".join(PROTOCOLS))
+    group.addoption("--fresh", action="store_true", help="evaluate also what has a current record")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what cannot be asked before anything is collected."""
+    config.stash[OUTCOMES] = []
+    for option, allowed in (("modality", ["all", *MODALITIES]), ("protocol", list(PROTOCOLS))):
+        if (given := config.getoption(option)) not in allowed:
+            raise pytest.UsageError(f"unknown {option} {given!r}; expected one of {', '.join(allowed)}")
+    track = config.getoption("track")
+    if track not in ("phantom", "clinical") and not Path(track).expanduser().is_dir():
+        raise pytest.UsageError(f"unknown track {track!r}; expected phantom, clinical or a folder of images")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per entry and modality, for tests that take `entry`."""
+    if "entry" not in metafunc.fixturenames:
+        return
+    from benchmark.evaluation.entry import entries
+
+    option = metafunc.config.getoption
+    try:
+        cases = entries(option("modality"), option("track"), option("submission"))
+    except BenchmarkError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not cases:
+        raise pytest.UsageError(f"no entry has weights for modality {option('modality')!r}")
+    metafunc.parametrize(
+        "entry", cases, ids=["-".join((modality, Path(name).name)) for name, modality in cases]
+    )
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
+    """Evaluate or verify one (submission, modality) by the options given; its record goes into the table."""
+    from benchmark.evaluation.entry import run_entry
+
+    option = request.config.getoption
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def run_one(entry: tuple[str, str]) -> Outcome:
+        try:
+            with capture.global_and_fixture_disabled():  # the progress bar is for the person who waits
+                outcome = run_entry(*entry, option("track"), option("protocol"), option("fresh"))
+        except BenchmarkError as error:
+            pytest.fail(str(error), pytrace=False)
+        request.config.stash[OUTCOMES].append(outcome)
+        return outcome
+
+    return run_one
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the table of what was run, and build the page."""
+    outcomes = config.stash.get(OUTCOMES, [])
+    if not outcomes:
+        return
+    from benchmark.data.tracks import is_private
+    from benchmark.evaluation.entry import records_folder
+    from benchmark.folders import site_folder
+    from benchmark.protocol import get_protocol
+    from leaderboard.build import build
+    from leaderboard.tables import render_text
+
+    track, protocol = config.getoption("track"), config.getoption("protocol")
+    terminalreporter.section("robustness")
+    seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
+    terminalreporter.write_line(render_text([outcome.record for outcome in outcomes], seconds))
+    verified = sum(outcome.verification is not None for outcome in outcomes)
+    forward, backward = sum(o.forward for o in outcomes), sum(o.backward for o in outcomes)
+    terminalreporter.write_line(
+        f"{len(outcomes) - verified} evaluated, {verified} verified against their record; "
+        f"this run: {forward:,} forward and {backward:,} backward passes of an image, {sum(seconds.values()):.0f} s"
+    )
+    private = is_private(track) or not get_protocol(protocol).ranked
+    try:
+        terminalreporter.write_line(
+            f"page: {build(records_folder(track, protocol).parent, site_folder(private))}"
+        )
+    except BenchmarkError as error:
+        terminalreporter.write_line(f"the page was not built: {error}")
