@@ -43,7 +43,10 @@ class FolderSource:
 
 @lru_cache(maxsize=2)
 def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
-    load = lambda: load_submission(source.folder, source.modality, source.track)  # noqa: E731
+    def load() -> SubmittedModel:
+        model = load_submission(source.folder, source.modality, source.track)
+        return model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs, same weights
+
     return load(), load()
 
 

@@ -94,8 +94,8 @@ def _train(
             for chosen in order.split(recipe.batch)[: len(images) // recipe.batch]:
                 x, y = _augmented(images[chosen], generator), labels[chosen]
                 if epsilon:
-                    model.eval()  # dropout off while the image is sought
-                    x = pgd(model, x, y, epsilon, recipe.steps, recipe.step, generator)
+                    # Folded: the same function without dropout, and a fifth faster to attack.
+                    x = pgd(_plain(model), x, y, epsilon, recipe.steps, recipe.step, generator)
                 model.train()
                 loss = functional.cross_entropy(model(x), y)
                 optimiser.zero_grad()
@@ -105,17 +105,24 @@ def _train(
                 schedule.step()
                 total += float(loss.detach()) * len(chosen)
                 advance()
-            measured = number % recipe.validate_every == 0 or number == recipe.epochs
-            clean, robust = _validate(model, recipe, validation, seed) if measured else (float("nan"),) * 2
+            # Weights from before the full attack cannot be the best of an adversarial recipe.
+            eligible = epsilon == recipe.epsilon
+            measured = eligible and (number % recipe.validate_every == 0 or number == recipe.epochs)
+            plain = _plain(model)
+            clean, robust = _validate(plain, recipe, validation, seed) if measured else (float("nan"),) * 2
             epoch = Epoch(number, total / (steps // recipe.epochs * recipe.batch), clean, robust)
             log.append(epoch)
             report(epoch)
             mark = robust if recipe.adversarial else clean
-            # Weights from before the full attack cannot be the best of an adversarial recipe.
-            if measured and epsilon == recipe.epsilon and (best is None or mark > best[0]):
-                best = (mark, epoch, folded(model).state_dict())
+            if measured and (best is None or mark > best[0]):
+                best = (mark, epoch, plain.state_dict())
     assert best is not None, "the last epoch is always measured"
     return TrainingResult({key: value.contiguous() for key, value in best[2].items()}, best[1], tuple(log))
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """The network as it will be used: normalisation folded, eval mode, frozen."""
+    return folded(model).requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _standardise(model: nn.Module, images: Tensor) -> None:
@@ -135,7 +142,6 @@ def _augmented(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def _validate(model: nn.Module, recipe: Recipe, validation: Split, seed: int) -> tuple[float, float]:
     """Clean accuracy, and accuracy under PGD made for these very weights (NaN for naive recipes)."""
-    model.eval()
     generator = torch.Generator().manual_seed(seed + 2)
     clean, robust = 0, 0
     for start in range(0, len(validation), 100):
