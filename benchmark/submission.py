@@ -72,7 +72,6 @@ class SubmissionFile(_Table):
     naive_twin: str = ""
     architecture: str
     architecture_options: dict[str, Any] = {}
-    output: Literal["two-logits", "one-logit"] = "two-logits"
     input: Input = Input()
     training: Training
     weights: tuple[Weights, ...] = Field(min_length=1)
@@ -154,7 +153,6 @@ class SubmittedModel(nn.Module):
             file.architecture,
             sorted(file.architecture_options.items()),
             file.input.model_dump_json(),
-            file.output,
         ]
         text = repr([*parts, self.weights.modality, self.weights.sha256])
         return hashlib.sha256(text.encode()).hexdigest()

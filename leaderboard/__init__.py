@@ -1,0 +1,1 @@
+"""The leaderboard: records → tables → figures → pages → files. It imports no torch."""

@@ -1,0 +1,197 @@
+"""Tables → SVG: the accuracy–ε curves, and the small marks that stand in a table.
+
+matplotlib draws; what it writes is then made fit to stand inside a page: its inline
+styles, which the page's Content-Security-Policy forbids, become attributes, and its
+colours become classes, so that one stylesheet colours page and figure, light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+from benchmark.statistics import Estimate
+from leaderboard.tables import Row, Table
+
+# Colours that stand for a class until the drawing is done: the page's ink, and one per series.
+INK = "#000001"
+SERIES = 6
+MARKERS = ("o", "s", "D", "^", "v", "P")
+DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)))
+
+_PLACEHOLDER = {INK: "ink"} | {f"#0000{16 + i:02x}": f"series-{i}" for i in range(SERIES)}
+
+
+def series_class(place: int) -> str:
+    """The class that colours the entry at this place of its table."""
+    return f"series-{place % SERIES}"
+
+
+def curves(table: Table, anchor: str, title: str, description: str) -> Markup:
+    """Balanced worst-case accuracy over ε of every entry, with the noise control as a faint line.
+
+    Args:
+        anchor: unique in the page; the ids inside the SVG begin with it.
+        title, description: what a screen reader says.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    # A fixed salt makes the ids, and so the file, the same every time; text stays text.
+    with rc_context({"svg.hashsalt": "oncorobust", "svg.fonttype": "none", "font.size": 10.5}):
+        figure = Figure(figsize=(7.6, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        for place, row in enumerate(table.rows):
+            _draw_entry(axes, place, row, table.protocol["headline"])
+        _draw_frame(axes, table)
+        out = BytesIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return _for_a_page(out.getvalue(), anchor, title, description)
+
+
+def _draw_entry(axes: Any, place: int, row: Row, headline: str) -> None:
+    colour = f"#0000{16 + place % SERIES:02x}"
+    line = {
+        "color": colour,
+        "marker": MARKERS[place % SERIES],
+        "linestyle": DASHES[place // SERIES % len(DASHES)],
+    }
+    x = [float(point.epsilon) for point in row.curve]
+    axes.plot(x, [100 * point.worst for point in row.curve], linewidth=1.8, markersize=4.5, zorder=3, **line)
+    noise = [math.nan if point.noise is None else 100 * point.noise for point in row.curve]
+    axes.plot(x, noise, color=colour, linewidth=1.0, alpha=0.4, zorder=2)
+    if row.balanced.low is not None and row.balanced.high is not None:
+        low, value, high = (100 * v for v in (row.balanced.low, row.balanced.value, row.balanced.high))
+        # Resampling can leave the value a hair outside of its own interval; a bar has no negative length.
+        reach = [[max(0.0, value - low)], [max(0.0, high - value)]]
+        axes.errorbar(
+            [float(headline)], [value], yerr=reach, color=colour, capsize=4, linewidth=1.4, zorder=4
+        )
+
+
+def _draw_frame(axes: Any, table: Table) -> None:
+    # Square roots spread the small ε, where models break, and still have a place for 0.
+    axes.set_xscale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
+    grid = table.protocol["epsilons"]
+    axes.set_xlim(0, float(grid[-1]) * 1.03)
+    axes.set_ylim(-2, 102)
+    amount, _, unit = table.modality.in_units(grid[-1]).partition(" ")
+    ticks = ["0", *grid]
+    labels = ["0", *(f"{e}\n{table.modality.in_units(e).partition(' ')[0]}" for e in grid)]
+    axes.set_xticks([float(tick) for tick in ticks], labels=labels, fontsize=8.5)
+    axes.xaxis.set_minor_locator(_none())
+    axes.set_yticks(range(0, 101, 20), labels=[f"{y} %" for y in range(0, 101, 20)])
+    axes.set_xlabel(f"ε on [0, 1]; below it, in {unit}" if amount else "ε", color=INK)
+    axes.set_ylabel("balanced accuracy, at most", color=INK)
+    axes.axvline(
+        float(table.protocol["headline"]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.6
+    )
+    axes.grid(axis="y", color=INK, alpha=0.14, linewidth=0.8)
+    axes.tick_params(color=INK, labelcolor=INK, length=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+
+
+def _none() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def _for_a_page(svg: bytes, anchor: str, title: str, description: str) -> Markup:
+    """matplotlib's SVG without inline style, colours, sizes or ids that could clash with another figure's."""
+    root = ElementTree.fromstring(svg)
+    used = set(re.findall(r"#([\w.-]+)[\")]", svg.decode()))
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag.endswith(("}metadata", "}style")):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        given, element.attrib = dict(element.attrib), {}
+        for name, value in given.items():
+            name = name.rpartition("}")[2]
+            if name == "style":
+                _attributes_for(element, value)
+            elif name == "id":
+                if value in used:
+                    element.set("id", f"{anchor}-{value}")
+            else:
+                element.set(name, value.replace("url(#", f"url(#{anchor}-") if name == "clip-path" else value)
+            if name == "href":
+                element.set("href", f"#{anchor}-{value[1:]}")
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib |= {
+        "class": "curves",
+        "role": "img",
+        "aria-labelledby": f"{anchor}-title {anchor}-description",
+    }
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+        label = ElementTree.Element(tag, {"id": f"{anchor}-{'title' if tag == 'title' else 'description'}"})
+        label.text = text
+        root.insert(place, label)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _attributes_for(element: ElementTree.Element, style: str) -> None:
+    """Write a style as attributes, and a placeholder colour as a class."""
+    classes: list[str] = []
+    for declaration in filter(None, (part.strip() for part in style.split(";"))):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if value in _PLACEHOLDER:
+            classes.append(f"{name}-{_PLACEHOLDER[value]}")
+        elif name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            element.set("font-size", size.group(1) if size else "10")
+        elif name != "font-family":
+            element.set(name, value.removesuffix("px") if name == "font-size" else value)
+    if classes:
+        element.set("class", " ".join(classes))
+
+
+def interval_bar(estimate: Estimate, place: int) -> Markup:
+    """A share and its interval as a mark on a line from 0 to 100 %. The numbers stand beside it as text."""
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    name = series_class(place)
+    return Markup(
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect class="fill-rail" x="0" y="4.5" width="100" height="1"/>'
+        '<rect class="fill-{0}" x="{1:.1f}" y="1" width="{2:.1f}" height="8" opacity="0.5"/>'
+        '<rect class="fill-{0}" x="{3:.1f}" y="0" width="2" height="10"/></svg>'
+    ).format(name, 100 * low, 100 * (high - low), min(98.0, max(0.0, 100 * estimate.value - 1)))
+
+
+def swatch(place: int) -> Markup:
+    """The sign of an entry in legend and table: its line and marker as the curves draw them."""
+    name, marker, dash = series_class(place), MARKERS[place % SERIES], DASHES[place // SERIES % len(DASHES)]
+    dashes = "" if isinstance(dash, str) else " ".join(f"{1.8 * length:g}" for length in _lengths(dash))
+    line = Markup(
+        '<line class="stroke-{0}" x1="0" y1="6" x2="24" y2="6" stroke-width="2" stroke-dasharray="{1}"/>'
+    )
+    return (
+        Markup('<svg class="swatch" viewBox="0 0 24 12" aria-hidden="true" focusable="false">')
+        + line.format(name, dashes or "none")
+        + Markup(f'<path class="fill-{name}" d="{_MARKER_PATHS[marker]}"/></svg>')
+    )
+
+
+def _lengths(dash: Any) -> Sequence[float]:
+    return dash[1]
+
+
+_MARKER_PATHS = {
+    "o": "M8 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
+    "s": "M8.5 2.5h7v7h-7z",
+    "D": "M12 1l5 5l-5 5l-5-5z",
+    "^": "M12 1.5l4.5 8h-9z",
+    "v": "M12 10.5l4.5-8h-9z",
+    "P": "M10.5 1.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+}

@@ -1,0 +1,320 @@
+"""Tables → pages: every string that a template prints, and nothing that a template would have to work out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark import __version__
+from benchmark.record import Flag
+from benchmark.statistics import MINIMUM_PATIENTS, Estimate
+from leaderboard import figures
+from leaderboard.groups import PUBLIC_TRACKS
+from leaderboard.tables import Gain, Row, Table
+from leaderboard.views import (
+    AttackView,
+    Badge,
+    Difference,
+    EntryView,
+    GainView,
+    Page,
+    ProtocolView,
+    Published,
+    Share,
+    TableView,
+    TrackView,
+)
+
+PUBLISHED = Path(__file__).with_name("published.toml")
+SEARCHES = {
+    "grid": "every image at every ε",
+    "bisection": "each image's threshold by bisection; every unbroken image in full at the headline ε",
+    "minimum": "one run for the smallest perturbation",
+    "survivors": "images that nothing before it broke, at ε",
+}
+PHANTOM = (
+    "Phantom: these images are synthetic, drawn by a program. "
+    "The numbers exercise the benchmark; they say nothing of patients."
+)
+PRIVATE = "Private: made from a folder of your own. Do not publish this page unless you may publish the data's results."
+
+
+def index_page(tables: Sequence[Table]) -> Page:
+    """The one page: every table, the protocols they were measured under, and how to read them."""
+    published = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+    tracks: dict[str, list[TableView]] = {}
+    protocols: dict[str, ProtocolView] = {}
+    for table in tables:
+        tracks.setdefault(table.track, []).append(_table(table, published))
+        view = _protocol(table.protocol)
+        protocols.setdefault(view.anchor, view)
+    views = tuple(
+        TrackView(name, f"track-{slug(name)}", _track_warnings(name), tuple(own))
+        for name, own in tracks.items()
+    )
+    return Page(
+        version=__version__,
+        private=any(name not in PUBLIC_TRACKS for name in tracks),
+        minimum_patients=MINIMUM_PATIENTS,
+        tracks=views,
+        glance=tuple(table for track in views for table in track.tables if table.ranked),
+        protocols=tuple(protocols.values()),
+    )
+
+
+def slug(text: str) -> str:
+    """A name that is safe as a file name and as an anchor, and different for different texts.
+
+    >>> slug("phantom")
+    'phantom'
+    """
+    plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
+    return plain if plain == text else f"{plain or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def table_name(table: Table) -> str:
+    """What a table's anchor and its files are called."""
+    return "-".join(slug(part) for part in (table.track, table.modality.name, str(table.protocol["name"])))
+
+
+def number(share: float | None) -> str:
+    """A share as a table prints it, in percent.
+
+    >>> number(0.25), number(None)
+    ('25.0', '–')
+    """
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a sentence prints it; the sign stays on the line of its number."""
+    return "–" if share is None else f"{number(share)}\N{NO-BREAK SPACE}%"
+
+
+def _table(table: Table, published: Mapping[str, Any]) -> TableView:
+    anchor, modality, headline = table_name(table), table.modality, table.protocol["headline"]
+    entries = tuple(_entry(table, place, row) for place, row in enumerate(table.rows))
+    title = modality.title if table.ranked else f"{modality.title} — {table.protocol['name']}: never ranked"
+    names = {row.submission: _title(row) for row in table.rows}
+    return TableView(
+        anchor=anchor,
+        title=title,
+        track=table.track,
+        ranked=table.ranked,
+        warnings=_track_warnings(table.track) + _size_warnings(table),
+        verdict=_verdict(table),
+        best=next(
+            (f"at most {percent(row.balanced.value)}" for row in table.rows if row.rank == 1), "no rank"
+        ),
+        facts=(
+            ("images", f"{table.images:,}"),
+            ("patients", f"{table.patients:,}"),
+            ("split", f"{table.split.get('name', '')} · sha256 {str(table.split.get('sha256', ''))[:12]}"),
+        ),
+        protocol=f"{table.protocol['name']} v{table.protocol['version']}",
+        protocol_anchor=_protocol_anchor(table.protocol),
+        headline=headline,
+        headline_units=modality.in_units(headline),
+        positive=modality.positive,
+        attack_titles=tuple(_unbroken(str(spec["title"])) for spec in table.protocol["attacks"]),
+        epsilons=("0", *table.protocol["epsilons"]),
+        timed=any(row.seconds is not None for row in table.rows),
+        entries=entries,
+        flags=tuple(badge for entry in entries for badge in entry.flags),
+        gains=tuple(_gain(gain, names) for gain in table.gains),
+        published=_published(modality.name, published) if table.ranked else None,
+        figure=figures.curves(
+            table,
+            anchor,
+            f"{title}, {table.track}: accuracy over ε",
+            "One line per entry: balanced worst-case accuracy at each ε of the grid, with its interval at the "
+            "headline. Fainter: the same entry under random noise. The same numbers stand in the table below.",
+        ),
+        file=f"{anchor}.csv",
+        curves_file=f"{anchor}-curves.csv",
+    )
+
+
+def _entry(table: Table, place: int, row: Row) -> EntryView:
+    end = table.protocol["epsilons"][-1]
+    beyond = row.median_epsilon > float(end)
+    median = end if beyond else f"{row.median_epsilon:.4f}"
+    ranks = [other.rank for other in table.rows]
+    return EntryView(
+        anchor=f"{table_name(table)}-{slug(row.submission)}",
+        submission=row.submission,
+        title=_title(row),
+        swatch=figures.swatch(place),
+        rank=str(row.rank or "–"),
+        reason=row.unranked_because,
+        tied=row.rank is not None and ranks.count(row.rank) > 1,
+        training=_text(row.description.get("training")),
+        architecture=_text(row.description.get("architecture")),
+        kind=_text(row.description.get("kind")),
+        authors=_text(row.description.get("authors")),
+        clean=_share(row.clean, place),
+        worst=_share(row.worst, place),
+        balanced=_share(row.balanced, place),
+        attacks=tuple(number(row.by_attack[spec["name"]]) for spec in table.protocol["attacks"]),
+        missed_clean=number(row.missed_clean),
+        missed=number(row.missed),
+        false_alarms=number(row.false_alarms),
+        median=f"{'> ' if beyond else ''}{median}",
+        median_units=f"{'> ' if beyond else ''}{table.modality.in_units(median)}",
+        flags=tuple(_badge(row, flag) for flag in row.flags),
+        forward=f"{row.forward:,}",
+        backward=f"{row.backward:,}",
+        forward_short=_short(row.forward),
+        backward_short=_short(row.backward),
+        seconds="–" if row.seconds is None else f"{row.seconds:,.0f} s",
+        provenance=tuple((str(key), _text(value)) for key, value in sorted(row.provenance.items())),
+        curve=tuple(number(point.worst) for point in row.curve),
+        noise=tuple(number(point.noise) for point in row.curve),
+    )
+
+
+def _verdict(table: Table) -> str:
+    """Which is best, and is it a tie: the first question of a reader."""
+    ranked = [row for row in table.rows if row.rank is not None]
+    if not ranked:
+        return "No entry is ranked here."
+    best, *tied = [row for row in ranked if row.rank == 1]
+    if len(ranked) == 1:
+        return f"{_title(best)} is the only ranked entry."
+    if tied:
+        others = ", ".join(_title(row) for row in tied)
+        return f"A tie: {_title(best)} leads, but these patients do not tell it from {others}."
+    return f"{_title(best)} comes first, better than every other ranked entry beyond chance."
+
+
+def _share(estimate: Estimate, place: int) -> Share:
+    interval = "no interval"
+    if estimate.low is not None and estimate.high is not None:
+        interval = f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
+    return Share(number(estimate.value), interval, figures.interval_bar(estimate, place))
+
+
+def _badge(row: Row, flag: Flag) -> Badge:
+    measured = f"{flag.value:.3g}, tolerance {flag.threshold:.3g}"
+    return Badge(_title(row), flag.id, flag.severity, flag.sentence, measured)
+
+
+def _gain(gain: Gain, names: Mapping[str, str]) -> GainView:
+    twin = names.get(gain.twin, f"{gain.twin} (no record here)")
+    return GainView(names[gain.entry], twin, _difference(gain.clean), _difference(gain.worst))
+
+
+def _difference(estimate: Estimate | None) -> Difference:
+    if estimate is None:
+        return Difference("–", "")
+    bounds = ""
+    if estimate.low is not None and estimate.high is not None:
+        bounds = f"{_signed(estimate.low)} to {_signed(estimate.high)}"
+    return Difference(f"{_signed(estimate.value)} points", bounds)
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _short(count: int) -> str:
+    r"""A count of passes in three digits.
+
+    >>> _short(392_000), _short(1_234_567), _short(90)
+    ('392\xa0k', '1.23\xa0M', '90')
+    """
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.3g}\N{NO-BREAK SPACE}{letter}"
+    return str(count)
+
+
+def _published(modality: str, published: Mapping[str, Any]) -> Published | None:
+    rows = tuple((n["title"], str(n["accuracy"])) for n in published["number"] if n["modality"] == modality)
+    if not rows:
+        return None
+    return Published(published["citation"], f"https://doi.org/{published['doi']}", published["note"], rows)
+
+
+def _track_warnings(track: str) -> tuple[str, ...]:
+    if track == "phantom":
+        return (PHANTOM,)
+    return () if track in PUBLIC_TRACKS else (PRIVATE,)
+
+
+def _size_warnings(table: Table) -> tuple[str, ...]:
+    few = table.patients < MINIMUM_PATIENTS
+    return (
+        (f"Only {table.patients} patients: no interval and no rank below {MINIMUM_PATIENTS}.",) if few else ()
+    )
+
+
+def _protocol_anchor(protocol: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+    return f"protocol-{slug(str(protocol['name']))}-{digest}"
+
+
+def _protocol(protocol: Mapping[str, Any]) -> ProtocolView:
+    images = (
+        "all of the split"
+        if protocol["images"] is None
+        else f"the first {protocol['images']}, whole patients"
+    )
+    return ProtocolView(
+        anchor=_protocol_anchor(protocol),
+        title=f"{protocol['name']}, version {protocol['version']}",
+        ranked=bool(protocol["ranked"]),
+        facts=(
+            ("threat model", "L∞: every pixel moves by at most ε, on images in [0, 1]"),
+            ("ε grid", "  ".join(protocol["epsilons"])),
+            ("headline ε", str(protocol["headline"])),
+            ("images", images),
+            ("seed, block", f"{protocol['seed']}, {protocol['block']} images"),
+        ),
+        attacks=tuple(_attack(spec) for spec in protocol["attacks"]),
+    )
+
+
+def _attack(spec: Mapping[str, Any]) -> AttackView:
+    parameters = [f"{key} = {_text(value)}" for key, value in spec["parameters"].items()]
+    if spec["step"] is not None:
+        parameters.append(f"step = {spec['step']:g} ε")
+    if spec["starts"] > 1:
+        parameters.append(f"starts = {spec['starts']}")
+    search = SEARCHES.get(spec["search"], str(spec["search"]))
+    return AttackView(
+        title=str(spec["title"]),
+        method=f"{spec['method']}, {'white box' if spec['white_box'] else 'black box'}",
+        search=f"{search} {', '.join(spec['epsilons'])}".strip(),
+        parameters=", ".join(parameters) or "none",
+        source=str(spec["source"]),
+    )
+
+
+def _unbroken(title: str) -> str:
+    """An attack's title that breaks only where it reads well: before its starts, or a long one before its steps."""
+    name, dash, steps = title.replace("× ", "×\N{NO-BREAK SPACE}").rpartition("-")
+    firm = "\N{NON-BREAKING HYPHEN}"
+    return name.replace("-", firm) + (dash if len(title) > 7 and " " not in title else dash and firm) + steps
+
+
+def _title(row: Row) -> str:
+    return _text(row.description.get("title")) or row.submission
+
+
+def _text(value: Any) -> str:
+    """What a submission or a record wrote, as one line of text; lists and mappings by their parts."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,163 @@
+"""What the templates print: frozen records of strings and marks, nothing left to work out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Share:
+    """A percentage, its interval as text, and both as a mark."""
+
+    value: str
+    interval: str
+    bar: Markup
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A flag of an entry."""
+
+    entry: str
+    id: str
+    severity: str
+    sentence: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class EntryView:
+    """One row of a table and the card below it."""
+
+    anchor: str
+    submission: str
+    title: str
+    swatch: Markup
+    rank: str
+    reason: str
+    tied: bool
+    training: str
+    architecture: str
+    kind: str
+    authors: str
+    clean: Share
+    worst: Share
+    balanced: Share
+    attacks: tuple[str, ...]
+    missed_clean: str
+    missed: str
+    false_alarms: str
+    median: str
+    median_units: str
+    flags: tuple[Badge, ...]
+    forward: str
+    backward: str
+    forward_short: str
+    backward_short: str
+    seconds: str
+    provenance: tuple[tuple[str, str], ...]
+    curve: tuple[str, ...]
+    noise: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference in points, and its interval as text."""
+
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class GainView:
+    """An entry against its naive twin."""
+
+    entry: str
+    twin: str
+    clean: Difference
+    worst: Difference
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers from a paper, of one modality."""
+
+    citation: str
+    url: str
+    note: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One track, modality and protocol."""
+
+    anchor: str
+    title: str
+    track: str
+    ranked: bool
+    warnings: tuple[str, ...]
+    verdict: str
+    best: str
+    facts: tuple[tuple[str, str], ...]
+    protocol: str
+    protocol_anchor: str
+    headline: str
+    headline_units: str
+    positive: str
+    attack_titles: tuple[str, ...]
+    epsilons: tuple[str, ...]
+    timed: bool
+    entries: tuple[EntryView, ...]
+    flags: tuple[Badge, ...]
+    gains: tuple[GainView, ...]
+    published: Published | None
+    figure: Markup
+    file: str
+    curves_file: str
+
+
+@dataclass(frozen=True)
+class TrackView:
+    """All tables of a track."""
+
+    name: str
+    anchor: str
+    warnings: tuple[str, ...]
+    tables: tuple[TableView, ...]
+
+
+@dataclass(frozen=True)
+class AttackView:
+    """One attack of a protocol, settled to the last parameter."""
+
+    title: str
+    method: str
+    search: str
+    parameters: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ProtocolView:
+    """What was asked of every entry."""
+
+    anchor: str
+    title: str
+    ranked: bool
+    facts: tuple[tuple[str, str], ...]
+    attacks: tuple[AttackView, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """index.html."""
+
+    version: str
+    private: bool
+    minimum_patients: int
+    tracks: tuple[TrackView, ...]
+    glance: tuple[TableView, ...]
+    protocols: tuple[ProtocolView, ...]
