@@ -59,7 +59,8 @@ def evaluate(submission: str, modality: str, track: str, protocol: str, device: 
     if not outcomes:
         raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
     seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
-    click.echo(render_text([outcome.record for outcome in outcomes], seconds))
+    passes = {f"{o.record.modality}/{o.record.submission}": (o.forward, o.backward) for o in outcomes}
+    click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
 

@@ -96,7 +96,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     track, protocol = config.getoption("track"), config.getoption("protocol")
     terminalreporter.section("robustness")
     seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
-    terminalreporter.write_line(render_text([outcome.record for outcome in outcomes], seconds))
+    passes = {f"{o.record.modality}/{o.record.submission}": (o.forward, o.backward) for o in outcomes}
+    terminalreporter.write_line(render_text([outcome.record for outcome in outcomes], seconds, passes))
     verified = sum(outcome.verification is not None for outcome in outcomes)
     forward, backward = sum(o.forward for o in outcomes), sum(o.backward for o in outcomes)
     terminalreporter.write_line(

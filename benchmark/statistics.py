@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,6 +48,9 @@ def accuracy_interval(
         balanced: mean of the two classes instead of all images alike.
     """
     value = balanced_accuracy(correct, labels) if balanced else float(np.mean(correct))
+    count = len(set(patients))
+    if value in (0.0, 1.0) and count >= MINIMUM_PATIENTS:
+        return Estimate(value, *_wilson(value, count))  # resampling gives no width where all images agree
     return _with_interval(value, np.asarray(correct, float), labels, patients, balanced)
 
 
@@ -60,6 +64,13 @@ def paired_difference(
     gain = np.asarray(first, float) - np.asarray(second, float)
     value = balanced_accuracy(gain, labels) if balanced else float(gain.mean())
     return _with_interval(value, gain, labels, patients, balanced)
+
+
+def _wilson(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of a proportion of `count` independent units (Wilson 1927)."""
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5 / (1 + z * z / count)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _with_interval(
@@ -81,6 +92,7 @@ def _with_interval(
     return Estimate(value, float(low), float(high))
 
 
+@lru_cache(maxsize=8)
 def _patient_counts(patients: int) -> np.ndarray:
     """How often each patient is drawn in each resample: (RESAMPLES, patients) float64, the same every time."""
     generator = np.random.default_rng([SEED, patients])

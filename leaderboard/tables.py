@@ -210,13 +210,19 @@ def _share(answers: np.ndarray) -> float | None:
 # -- for a terminal --------------------------------------------------------------------
 
 
-def text_table(records: Sequence[Record], seconds: Mapping[str, float] | None = None) -> list[list[str]]:
+Passes = Mapping[str, tuple[int, int]]
+
+
+def text_table(
+    records: Sequence[Record], seconds: Mapping[str, float] | None = None, passes: Passes | None = None
+) -> list[list[str]]:
     """The plain-text table of records of one modality and protocol: the header row, then one row per record.
 
     Accuracies are in percent.
 
     Args:
-        seconds: what an evaluation took, keyed "<modality>/<submission>"; a column only where one is known.
+        seconds: what a run took, keyed "<modality>/<submission>"; a column only where one is known.
+        passes: (forward, backward) of that run, keyed alike; else those of the record's evaluation.
     """
     times = [(seconds or {}).get(f"{record.modality}/{record.submission}") for record in records]
     timed = any(value is not None for value in times)
@@ -234,19 +240,25 @@ def text_table(records: Sequence[Record], seconds: Mapping[str, float] | None = 
         line = [entry, f"{100 * record.clean_accuracy:.1f}", f"≤ {100 * worst.value:.1f}{bounds}"]
         attacks = [spec["name"] for spec in first.protocol["attacks"]]
         line += [f"{100 * record.robust_accuracy(record.headline, attack):.1f}" for attack in attacks]
-        line += [f"{sum(result.forward for result in record.attacks.values()):,}"]
-        line += [f"{sum(result.backward for result in record.attacks.values()):,}"]
+        made = (passes or {}).get(f"{record.modality}/{record.submission}") or (
+            sum(result.forward for result in record.attacks.values()),
+            sum(result.backward for result in record.attacks.values()),
+        )
+        line += [f"{count:,}" for count in made]
         line += ["–" if value is None else f"{value:,.1f}"] if timed else []
         line += [", ".join(f"{flag.severity}: {flag.id}" for flag in record.flags) or "–"]
         lines.append(line)
     return lines
 
 
-def render_text(records: Sequence[Record], seconds: Mapping[str, float] | None = None) -> str:
+def render_text(
+    records: Sequence[Record], seconds: Mapping[str, float] | None = None, passes: Passes | None = None
+) -> str:
     """Every modality's table for a terminal 160 columns wide, without colour.
 
     Args:
-        seconds: what an evaluation took, keyed "<modality>/<submission>".
+        seconds: what a run took, keyed "<modality>/<submission>".
+        passes: (forward, backward) of that run, keyed alike.
     """
     from rich import box
     from rich.console import Console
@@ -262,7 +274,7 @@ def render_text(records: Sequence[Record], seconds: Mapping[str, float] | None =
             f"{modality.title} · {first.track} · protocol {first.protocol['name']}{ranked} · "
             f"ε = {first.headline} ({modality.in_units(first.headline)}) · percent"
         )
-        header, *lines = text_table(group, seconds)
+        header, *lines = text_table(group, seconds, passes)
         table = TextTable(
             title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
         )

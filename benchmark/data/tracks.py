@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.split import Split
@@ -38,11 +39,11 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
         raise DataError(f"unknown track {track!r}; expected {', '.join(TRACKS)} or a folder of images")
     prepared = folder / f"{modality}-{part}.safetensors"
     if prepared.exists():
-        return Split.load(prepared)
+        return replace(Split.load(prepared), track=track_name(track))
     if modality == "ct":
         from benchmark.data.lidc import lidc_split
 
-        return lidc_split(folder)
+        return replace(lidc_split(folder), track=track_name(track))
     raise DataError(
         f"{folder} holds no {prepared.name}; write one with benchmark.Split(...).save(path). "
         "Only CT is read from DICOM (LIDC-IDRI) so far"

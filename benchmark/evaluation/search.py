@@ -28,12 +28,19 @@ def minimum(arena: Arena, spec: AttackSpec) -> None:
 
 
 def survivors(arena: Arena, spec: AttackSpec) -> None:
-    """Only at the spec's own ε, smallest first, and only what nothing has broken there."""
-    for epsilon in spec.epsilons:
+    """Only at the spec's own ε, largest first, and only what nothing has broken there.
+
+    What this attack leaves unbroken at one ε it is not asked about at a smaller one, save at the headline.
+    """
+    asked = arena.right
+    for epsilon in sorted(spec.epsilons, key=float, reverse=True):
         index = arena.protocol.epsilons.index(epsilon)
+        if epsilon == arena.protocol.headline:
+            asked = arena.right
         for start in range(spec.starts):
-            alive = arena.right & (arena.smallest > float(epsilon))
+            alive = asked & (arena.smallest > float(epsilon))
             arena.attempt(spec, np.flatnonzero(alive), index, start)
+        asked = arena.right & (arena.smallest <= float(epsilon))
 
 
 def bisection(arena: Arena, spec: AttackSpec) -> None:
@@ -49,6 +56,8 @@ class _Bisection:
         self.grid = np.array([float(epsilon) for epsilon in arena.protocol.epsilons])
         self.headline = arena.protocol.epsilons.index(arena.protocol.headline)
         n, e = len(arena.images), len(self.grid)
+        # Where earlier attacks broke the image: likely near this one's threshold, so asked there first.
+        self.hint = np.searchsorted(self.grid, arena.smallest)
         self.broken_at = np.full(n, e)
         self.tried = np.zeros((n, e, spec.starts), bool)
 
@@ -66,6 +75,8 @@ class _Bisection:
             held = still[self.broken_at[still] > target[still]]
             unbroken_at[held] = np.maximum(unbroken_at[held], target[held])
             target = (unbroken_at + self.broken_at) // 2
+            for guess in (self.hint, self.hint - 1):
+                target = np.where((unbroken_at < guess) & (guess < self.broken_at), guess, target)
 
     def _settle(self) -> bool:
         """Every start just below the threshold and at the headline; whether anything was left to ask."""
