@@ -60,3 +60,8 @@ def pixel_grid(size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
 def soft_edge(distance: np.ndarray, width: float) -> np.ndarray:
     """1 deep inside (distance << 0), 0 far outside, a logistic ramp of `width` pixels between."""
     return 1.0 / (1.0 + np.exp(np.clip(distance / max(width, 1e-3), -40, 40)))
+
+
+def blend(below: np.ndarray, above: np.ndarray | float, share: np.ndarray) -> np.ndarray:
+    """Partial volume: `share` (0..1) of every pixel is `above`, the rest `below`."""
+    return below + (above - below) * share
