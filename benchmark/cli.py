@@ -50,7 +50,7 @@ def evaluate(submission: str, modality: str, track: str, protocol: str, device: 
     Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
     """
     from benchmark.evaluation.entry import entries, run_entry
-    from leaderboard.tables import render_text
+    from leaderboard.terminal import render_text
 
     outcomes = [
         run_entry(name, each, track, protocol, fresh, device)

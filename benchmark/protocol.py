@@ -56,7 +56,8 @@ class Protocol:
     """A versioned set of ε, attacks, seeds and block size.
 
     `images` limits the split to its first images (whole patients); None takes all.
-    Only a `ranked` protocol gives ranks.
+    Only a `ranked` protocol gives ranks. A `block` of images is the unit of work; it is part of the
+    protocol because attacks share random draws inside it.
     """
 
     name: str
@@ -66,9 +67,7 @@ class Protocol:
     attacks: tuple[AttackSpec, ...]
     ranked: bool
     images: int | None = None
-    block: int = (
-        25  # images in a block of work; part of the protocol, as attacks share random draws in a block
-    )
+    block: int = 50
     seed: int = 20220310
 
     def micro_batch(self, height: int, width: int) -> int:
@@ -226,7 +225,7 @@ PROTOCOLS: dict[str, Protocol] = {
             ),
             ranked=False,
             images=64,
-            block=16,
+            block=32,
         ),
     )
 }

@@ -91,7 +91,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from benchmark.folders import site_folder
     from benchmark.protocol import get_protocol
     from leaderboard.build import build
-    from leaderboard.tables import render_text
+    from leaderboard.terminal import render_text
 
     track, protocol = config.getoption("track"), config.getoption("protocol")
     terminalreporter.section("robustness")

@@ -18,6 +18,7 @@ from benchmark.errors import DataError
 from benchmark.record import Record
 from leaderboard.pages import index_page, table_name
 from leaderboard.tables import Table, collect
+from leaderboard.words import training_words
 
 HERE = Path(__file__).parent
 # Only a folder that carries this line in its index.html is ours to replace.
@@ -120,7 +121,8 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += ["forward", "backward", "seconds", "flags"]
     lines: list[list[Any]] = [header]
     for row in table.rows:
-        text = [row.description.get(key, "") for key in ("title", "training", "architecture")]
+        told = row.description
+        text = [told.get("title", ""), training_words(told.get("training")), told.get("architecture", "")]
         line: list[Any] = [row.rank, row.unranked_because, row.submission, *text]
         for estimate in (row.clean, row.worst, row.balanced):
             line += [estimate.value, estimate.low, estimate.high]

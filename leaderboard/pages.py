@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +12,9 @@ from benchmark.record import Flag
 from benchmark.statistics import MINIMUM_PATIENTS, Estimate
 from leaderboard import figures
 from leaderboard.groups import PUBLIC_TRACKS
+from leaderboard.protocols import protocol_anchor, protocol_view
 from leaderboard.tables import Gain, Row, Table
 from leaderboard.views import (
-    AttackView,
     Badge,
     Difference,
     EntryView,
@@ -29,14 +26,9 @@ from leaderboard.views import (
     TableView,
     TrackView,
 )
+from leaderboard.words import number, percent, plain_text, short, signed, slug, training_words, unbroken
 
 PUBLISHED = Path(__file__).with_name("published.toml")
-SEARCHES = {
-    "grid": "every image at every ε",
-    "bisection": "each image's threshold by bisection; every unbroken image in full at the headline ε",
-    "minimum": "one run for the smallest perturbation",
-    "survivors": "images that nothing before it broke, at ε",
-}
 PHANTOM = (
     "Phantom: these images are synthetic, drawn by a program. "
     "The numbers exercise the benchmark; they say nothing of patients."
@@ -51,7 +43,7 @@ def index_page(tables: Sequence[Table]) -> Page:
     protocols: dict[str, ProtocolView] = {}
     for table in tables:
         tracks.setdefault(table.track, []).append(_table(table, published))
-        view = _protocol(table.protocol)
+        view = protocol_view(table.protocol)
         protocols.setdefault(view.anchor, view)
     views = tuple(
         TrackView(name, f"track-{slug(name)}", _track_warnings(name), tuple(own))
@@ -67,33 +59,9 @@ def index_page(tables: Sequence[Table]) -> Page:
     )
 
 
-def slug(text: str) -> str:
-    """A name that is safe as a file name and as an anchor, and different for different texts.
-
-    >>> slug("phantom")
-    'phantom'
-    """
-    plain = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
-    return plain if plain == text else f"{plain or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
 def table_name(table: Table) -> str:
     """What a table's anchor and its files are called."""
     return "-".join(slug(part) for part in (table.track, table.modality.name, str(table.protocol["name"])))
-
-
-def number(share: float | None) -> str:
-    """A share as a table prints it, in percent.
-
-    >>> number(0.25), number(None)
-    ('25.0', '–')
-    """
-    return "–" if share is None else f"{100 * share:.1f}"
-
-
-def percent(share: float | None) -> str:
-    """A share as a sentence prints it; the sign stays on the line of its number."""
-    return "–" if share is None else f"{number(share)}\N{NO-BREAK SPACE}%"
 
 
 def _table(table: Table, published: Mapping[str, Any]) -> TableView:
@@ -117,11 +85,11 @@ def _table(table: Table, published: Mapping[str, Any]) -> TableView:
             ("split", f"{table.split.get('name', '')} · sha256 {str(table.split.get('sha256', ''))[:12]}"),
         ),
         protocol=f"{table.protocol['name']} v{table.protocol['version']}",
-        protocol_anchor=_protocol_anchor(table.protocol),
+        protocol_anchor=protocol_anchor(table.protocol),
         headline=headline,
         headline_units=modality.in_units(headline),
         positive=modality.positive,
-        attack_titles=tuple(_unbroken(str(spec["title"])) for spec in table.protocol["attacks"]),
+        attack_titles=tuple(unbroken(str(spec["title"])) for spec in table.protocol["attacks"]),
         epsilons=("0", *table.protocol["epsilons"]),
         timed=any(row.seconds is not None for row in table.rows),
         entries=entries,
@@ -153,10 +121,10 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         rank=str(row.rank or "–"),
         reason=row.unranked_because,
         tied=row.rank is not None and ranks.count(row.rank) > 1,
-        training=_text(row.description.get("training")),
-        architecture=_text(row.description.get("architecture")),
-        kind=_text(row.description.get("kind")),
-        authors=_text(row.description.get("authors")),
+        training=training_words(row.description.get("training")),
+        architecture=plain_text(row.description.get("architecture")),
+        kind=plain_text(row.description.get("kind")),
+        authors=plain_text(row.description.get("authors")),
         clean=_share(row.clean, place),
         worst=_share(row.worst, place),
         balanced=_share(row.balanced, place),
@@ -169,10 +137,10 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         flags=tuple(_badge(row, flag) for flag in row.flags),
         forward=f"{row.forward:,}",
         backward=f"{row.backward:,}",
-        forward_short=_short(row.forward),
-        backward_short=_short(row.backward),
+        forward_short=short(row.forward),
+        backward_short=short(row.backward),
         seconds="–" if row.seconds is None else f"{row.seconds:,.0f} s",
-        provenance=tuple((str(key), _text(value)) for key, value in sorted(row.provenance.items())),
+        provenance=tuple((str(key), plain_text(value)) for key, value in sorted(row.provenance.items())),
         curve=tuple(number(point.worst) for point in row.curve),
         noise=tuple(number(point.noise) for point in row.curve),
     )
@@ -214,24 +182,8 @@ def _difference(estimate: Estimate | None) -> Difference:
         return Difference("–", "")
     bounds = ""
     if estimate.low is not None and estimate.high is not None:
-        bounds = f"{_signed(estimate.low)} to {_signed(estimate.high)}"
-    return Difference(f"{_signed(estimate.value)} points", bounds)
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
-
-
-def _short(count: int) -> str:
-    r"""A count of passes in three digits.
-
-    >>> _short(392_000), _short(1_234_567), _short(90)
-    ('392\xa0k', '1.23\xa0M', '90')
-    """
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.3g}\N{NO-BREAK SPACE}{letter}"
-    return str(count)
+        bounds = f"{signed(estimate.low)} to {signed(estimate.high)}"
+    return Difference(f"{signed(estimate.value)} points", bounds)
 
 
 def _published(modality: str, published: Mapping[str, Any]) -> Published | None:
@@ -254,67 +206,5 @@ def _size_warnings(table: Table) -> tuple[str, ...]:
     )
 
 
-def _protocol_anchor(protocol: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
-    return f"protocol-{slug(str(protocol['name']))}-{digest}"
-
-
-def _protocol(protocol: Mapping[str, Any]) -> ProtocolView:
-    images = (
-        "all of the split"
-        if protocol["images"] is None
-        else f"the first {protocol['images']}, whole patients"
-    )
-    return ProtocolView(
-        anchor=_protocol_anchor(protocol),
-        title=f"{protocol['name']}, version {protocol['version']}",
-        ranked=bool(protocol["ranked"]),
-        facts=(
-            ("threat model", "L∞: every pixel moves by at most ε, on images in [0, 1]"),
-            ("ε grid", "  ".join(protocol["epsilons"])),
-            ("headline ε", str(protocol["headline"])),
-            ("images", images),
-            ("seed, block", f"{protocol['seed']}, {protocol['block']} images"),
-        ),
-        attacks=tuple(_attack(spec) for spec in protocol["attacks"]),
-    )
-
-
-def _attack(spec: Mapping[str, Any]) -> AttackView:
-    parameters = [f"{key} = {_text(value)}" for key, value in spec["parameters"].items()]
-    if spec["step"] is not None:
-        parameters.append(f"step = {spec['step']:g} ε")
-    if spec["starts"] > 1:
-        parameters.append(f"starts = {spec['starts']}")
-    search = SEARCHES.get(spec["search"], str(spec["search"]))
-    return AttackView(
-        title=str(spec["title"]),
-        method=f"{spec['method']}, {'white box' if spec['white_box'] else 'black box'}",
-        search=f"{search} {', '.join(spec['epsilons'])}".strip(),
-        parameters=", ".join(parameters) or "none",
-        source=str(spec["source"]),
-    )
-
-
-def _unbroken(title: str) -> str:
-    """An attack's title that breaks only where it reads well: before its starts, or a long one before its steps."""
-    name, dash, steps = title.replace("× ", "×\N{NO-BREAK SPACE}").rpartition("-")
-    firm = "\N{NON-BREAKING HYPHEN}"
-    return name.replace("-", firm) + (dash if len(title) > 7 and " " not in title else dash and firm) + steps
-
-
 def _title(row: Row) -> str:
-    return _text(row.description.get("title")) or row.submission
-
-
-def _text(value: Any) -> str:
-    """What a submission or a record wrote, as one line of text; lists and mappings by their parts."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(item) for item in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
-    return str(value)
+    return plain_text(row.description.get("title")) or row.submission

@@ -20,7 +20,8 @@ from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from leaderboard.build import build
-from leaderboard.tables import collect, render_text, text_table
+from leaderboard.tables import collect
+from leaderboard.terminal import render_text, text_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOUBT = Flag("masked", "doubt", 0.12, 0.01, "Square breaks what no gradient attack breaks.")
@@ -387,7 +388,7 @@ def test_the_leaderboard_imports_no_torch(tmp_path: Path) -> None:
     results = write(tmp_path / "results", make("x", protocol="quick"))
     program = (
         "import sys, pathlib; from leaderboard.build import build; import leaderboard.__main__; "
-        "from leaderboard.tables import render_text; from leaderboard.build import read_records; "
+        "from leaderboard.terminal import render_text; from leaderboard.build import read_records; "
         "root, site = map(pathlib.Path, sys.argv[1:]); build(root, site); render_text(read_records(root)[0]); "
         "sys.exit('torch' in sys.modules)"
     )

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import binary_erosion, gaussian_filter, uniform_filter
 
 from benchmark.data.phantom import ct
+from benchmark.data.phantom.nodule import draw_nodule
 
 PATIENTS = 60
 PATCH = np.ones((9, 9))  # the local SD of the measured scans was taken in 9 x 9 pixels
@@ -85,7 +86,7 @@ def test_lung_density_and_local_sd_are_those_of_lidc(slices_hu):
 
 def test_diameter_alone_does_not_tell_the_classes():
     rng = np.random.default_rng(12)
-    nodules = [ct.draw_nodule(rng) for _ in range(2000)]
+    nodules = [draw_nodule(rng) for _ in range(2000)]
     benign, malignant = (np.array([n.diameter_mm for n in nodules if n.label == label]) for label in (0, 1))
     auc = (malignant[:, None] > benign).mean() + (malignant[:, None] == benign).mean() / 2
     assert 0.6 < auc <= 0.75

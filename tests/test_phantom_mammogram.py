@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import numpy as np
 import pytest
 
@@ -47,10 +50,13 @@ def test_one_seed_gives_one_patient():
 def test_a_patient_is_two_to_four_windowed_crops(patients):
     assert {len(patient) for patient in patients} == {2, 3, 4}
     for crop in (crop for patient in patients for crop in patient):
-        assert crop.image.shape == (64, 64) and crop.image.dtype == np.float32
-        assert crop.image.min() >= 0 and crop.image.max() <= 1
+        assert crop.image.shape == (64, 64)
+        assert crop.image.dtype == np.float32
+        assert crop.image.min() >= 0
+        assert crop.image.max() <= 1
         assert (crop.image >= 1).mean() < 0.01, "a crop that saturates has lost its calcifications"
-        assert crop.label in (0, 1) and np.isfinite(list(crop.facts.values())).all()
+        assert crop.label in (0, 1)
+        assert np.isfinite(list(crop.facts.values())).all()
 
 
 def test_half_the_crops_are_malignant(patients):
@@ -77,9 +83,12 @@ def test_the_noise_is_small_blurred_and_there(monkeypatch):
     drawn = [draw_patient(np.random.default_rng([SEED, k])) for k in range(20)]
     monkeypatch.setattr(mammogram, "film_noise", lambda rng: 0 * film_noise(rng))
     clean = [draw_patient(np.random.default_rng([SEED, k])) for k in range(20)]
-    pairs = zip(sum(drawn, []), sum(clean, []), strict=True)
+    pairs = zip(
+        functools.reduce(operator.iadd, drawn, []), functools.reduce(operator.iadd, clean, []), strict=True
+    )
     grain = np.stack([a.image.astype(np.float64) - b.image for a, b in pairs])
     spread = grain.std(axis=(1, 2))
-    assert NOISE[0] * 0.99 < spread.min() and spread.max() < NOISE[1] * 1.01
+    assert NOISE[0] * 0.99 < spread.min()
+    assert spread.max() < NOISE[1] * 1.01
     neighbours = (grain[:, :, 1:] * grain[:, :, :-1]).mean(axis=(1, 2)) / spread**2
     assert 0.2 < neighbours.mean() < 0.7

@@ -28,14 +28,17 @@ def test_one_seed_draws_one_patient_and_another_seed_another():
     first, again, other = (mri.draw_patient(np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert [one.label for one in first] == [one.label for one in again]
     for one, same in zip(first, again, strict=True):
-        assert np.array_equal(one.image, same.image) and one.facts == same.facts
+        assert np.array_equal(one.image, same.image)
+        assert one.facts == same.facts
     assert not np.array_equal(first[0].image, other[0].image)
 
 
 def test_a_slice_is_64_by_64_float32_and_fills_its_window(slices):
     for one in slices:
-        assert one.image.shape == (SIZE, SIZE) and one.image.dtype == np.float32
-        assert one.image.min() == 0.0 and one.image.max() == 1.0
+        assert one.image.shape == (SIZE, SIZE)
+        assert one.image.dtype == np.float32
+        assert one.image.min() == 0.0
+        assert one.image.max() == 1.0
         assert not one.image[[0, -1]].any() and not one.image[:, [0, -1]].any(), "the brain touches the edge"
         assert all(np.isfinite(value) for value in one.facts.values())
 

@@ -79,7 +79,7 @@ def evaluate(
     clean, scale = margins(gaps, labels).numpy(), temperature(gaps)
 
     name = model.submission.name if isinstance(model, SubmittedModel) else type(model).__name__
-    with _blocks_folder(verified, _key(identity, split, protocol, chosen)) as folder:
+    with _blocks_folder(model, split, protocol, chosen) as folder:
         jobs = _jobs(source, split, clean, scale, protocol, str(chosen), folder)
         waiting = [job for job in jobs if load_block(job.path) is None]
         with progress_bar(f"{name} · {split.modality} · {protocol.name}", len(split), progress) as advance:
@@ -174,24 +174,27 @@ def _source(model: nn.Module, split: Split) -> tuple[FolderSource | BareSource, 
     return BareSource.of(model), "bare-" + digest.hexdigest(), False
 
 
+def blocks_folder(model: SubmittedModel, split: Split, protocol: Protocol, device: torch.device) -> Path:
+    """Where the finished blocks of an evaluation are kept; named by all that a block depends on."""
+    versions: Mapping[str, str] = {package: version(package) for package in VERSIONED}
+    text = json.dumps([model.identity, split.sha256, protocol.sha256, device.type, versions])
+    return cache_folder() / "blocks" / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 @contextmanager
-def _blocks_folder(verified: bool, key: str) -> Iterator[Path]:
-    """Where finished blocks are kept: the cache, or for a bare module a folder of this call alone.
+def _blocks_folder(
+    model: nn.Module, split: Split, protocol: Protocol, device: torch.device
+) -> Iterator[Path]:
+    """`blocks_folder`, or for a bare module a folder of this call alone.
 
     A module's code is not part of its weights: two that differ only in `forward` must not
     share blocks.
     """
-    if verified:
-        yield cache_folder() / "blocks" / key[:32]
+    if isinstance(model, SubmittedModel):
+        yield blocks_folder(model, split, protocol, device)
     else:
         with tempfile.TemporaryDirectory(prefix="oncorobust-") as folder:
             yield Path(folder)
-
-
-def _key(identity: str, split: Split, protocol: Protocol, device: torch.device) -> str:
-    versions: Mapping[str, str] = {package: version(package) for package in VERSIONED}
-    text = json.dumps([identity, split.sha256, protocol.sha256, device.type, versions])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _jobs(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
+from benchmark.data.split import Split
 from benchmark.data.tracks import is_private, load_split, track_name
 from benchmark.errors import DataError
-from benchmark.evaluation.engine import choose_device, evaluate, save_times
+from benchmark.evaluation.engine import blocks_folder, choose_device, evaluate, save_times
 from benchmark.evaluation.verify import Verification, is_current, verify
 from benchmark.folders import results_folder
 from benchmark.protocol import get_protocol
 from benchmark.record import Record
-from benchmark.submission import load_submission, names, read_submission
+from benchmark.submission import SubmittedModel, load_submission, names, read_submission
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,18 @@ def run_entry(
     _complain_of_folder(folder)
     record = evaluate(model, split, protocol, device, progress=progress)
     path = record.save(folder)
+    _forget_blocks(model, split, protocol, device)
     seconds = time.perf_counter() - started
     save_times(path, seconds, str(choose_device(device)))
     return Outcome(record, path, seconds, None)
+
+
+def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: str) -> None:
+    """The record is safe: what is asked again after this is computed again."""
+    chosen = get_protocol(protocol)
+    if chosen.images is not None:
+        split = split.first_patients(chosen.images)
+    rmtree(blocks_folder(model, split, chosen, choose_device(device)), ignore_errors=True)
 
 
 def records_folder(track: str, protocol: str) -> Path:

@@ -42,6 +42,7 @@ class VGG16(nn.Module):
         self.standardise = Standardise()
         self.features = nn.Sequential(*_layers(divisor))
         self.pool = nn.AdaptiveAvgPool2d(grid)  # the identity at 32 · grid pixels
+        last = nn.Linear(1024 // divisor, 2)
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(0.5),
@@ -50,13 +51,13 @@ class VGG16(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096 // divisor, 1024 // divisor),
             nn.ReLU(),
-            nn.Linear(1024 // divisor, 2),
+            last,
         )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.head[-1].weight, std=0.01)  # begin undecided
+        nn.init.normal_(last.weight, std=0.01)  # begin undecided
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) in [0, 1] → logits (N, 2) = [no disease, disease]."""

@@ -16,10 +16,11 @@ RECIPES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 class Recipe:
     """How to train.
 
-    `epochs` of AdamW with one cosine cycle of the learning rate; the first `naive_epochs` see
-    clean images, the others are attacked by `steps` steps of PGD inside L∞ `epsilon`
-    (random start, step `step` · ε), which is reached over `ramp_epochs` epochs. Every `validate_every` epochs the weights are scored on the
-    validation part, attacked afresh where the recipe is adversarial, and the best are kept.
+    `epochs` of AdamW with one cycle of the learning rate. The first `naive_epochs` see clean
+    images, the others are attacked by `steps` steps of PGD inside L∞ `epsilon` (random start,
+    step `step` · ε), which is reached over `ramp_epochs` epochs. Every `validate_every` epochs the
+    weights are scored on the validation part, attacked afresh where the recipe is adversarial,
+    and the best are kept.
     """
 
     name: str
