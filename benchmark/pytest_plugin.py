@@ -70,11 +70,14 @@ def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def run_one(entry: tuple[str, str]) -> Outcome:
+        told = ""
         try:
             with capture.global_and_fixture_disabled():  # the progress bar is for the person who waits
                 outcome = run_entry(*entry, option("track"), option("protocol"), option("fresh"))
         except BenchmarkError as error:
-            pytest.fail(str(error), pytrace=False)
+            told = str(error)
+        if told:  # outside of the handler, or pytest prints the sentence twice
+            pytest.fail(told, pytrace=False)
         request.config.stash[OUTCOMES].append(outcome)
         return outcome
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
 from benchmark.data.split import Split
 from benchmark.data.tracks import is_private, load_split, track_name
-from benchmark.errors import DataError
+from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation.engine import blocks_folder, choose_device, evaluate, save_times
 from benchmark.evaluation.verify import Verification, is_current, verify
 from benchmark.folders import results_folder
@@ -86,15 +88,26 @@ def run_entry(
     if path.exists() and not fresh:
         record = Record.load(path)
         if is_current(record, model, split, protocol):
-            verification = verify(model, split, record, device)
+            with _naming(model, modality):
+                verification = verify(model, split, record, device)
             return Outcome(record, path, time.perf_counter() - started, verification)
     _complain_of_folder(folder)
-    record = evaluate(model, split, protocol, device, progress=progress)
+    with _naming(model, modality):
+        record = evaluate(model, split, protocol, device, progress=progress)
     path = record.save(folder)
     _forget_blocks(model, split, protocol, device)
     seconds = time.perf_counter() - started
     save_times(path, seconds, str(choose_device(device)))
     return Outcome(record, path, seconds, None)
+
+
+@contextmanager
+def _naming(model: SubmittedModel, modality: str) -> Iterator[None]:
+    """Say whose model it was."""
+    try:
+        yield
+    except SubmissionError as error:
+        raise SubmissionError(f"submission {model.submission.name!r}, {modality}: {error}") from error.__cause__
 
 
 def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: str) -> None:
