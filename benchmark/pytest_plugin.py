@@ -41,21 +41,31 @@ def pytest_configure(config: pytest.Config) -> None:
     track = config.getoption("track")
     if track not in ("phantom", "clinical") and not Path(track).expanduser().is_dir():
         raise pytest.UsageError(f"unknown track {track!r}; expected phantom, clinical or a folder of images")
+    if config.getoption("submission"):  # named by hand: a wrong request, not a failed collection
+        _cases(config)
+
+
+def _cases(config: pytest.Config) -> list[tuple[str, str]]:
+    from benchmark.evaluation.entry import entries
+
+    modality, only = config.getoption("modality"), config.getoption("submission")
+    try:
+        cases = entries(modality, config.getoption("track"), only)
+    except BenchmarkError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not cases:
+        asked = f" ({only!r} was asked for)" if only else ""
+        raise pytest.UsageError(
+            f"no entry has weights for modality {modality!r}{asked}; choose another --modality"
+        )
+    return cases
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per entry and modality, for tests that take `entry`."""
     if "entry" not in metafunc.fixturenames:
         return
-    from benchmark.evaluation.entry import entries
-
-    option = metafunc.config.getoption
-    try:
-        cases = entries(option("modality"), option("track"), option("submission"))
-    except BenchmarkError as error:
-        raise pytest.UsageError(str(error)) from None
-    if not cases:
-        raise pytest.UsageError(f"no entry has weights for modality {option('modality')!r}")
+    cases = _cases(metafunc.config)
     metafunc.parametrize(
         "entry", cases, ids=["-".join((modality, Path(name).name)) for name, modality in cases]
     )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import DataError, ProtocolError
-from benchmark.files import replace_file
+from benchmark.files import replace_files
 from benchmark.statistics import accuracy_interval, balanced_accuracy
 from benchmark.threat_model import parse_epsilon
 
@@ -178,7 +178,7 @@ class Record:
     # -- files -------------------------------------------------------------------------
 
     def save(self, folder: Path) -> Path:
-        """Write the two files atomically, the table first; returns the JSON's path.
+        """Write the two files, both or neither; returns the JSON's path.
 
         Raises:
             DataError: the folder cannot be written; what was there still is.
@@ -201,8 +201,8 @@ class Record:
             "images_sha256": hashlib.sha256(table).hexdigest(),
         }
         path = Path(folder) / f"{self.submission}.json"
-        replace_file(path.with_suffix(".csv"), table)
-        replace_file(path, (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        replace_files({path.with_suffix(".csv"): table, path: text.encode()})
         return path
 
     @classmethod
@@ -224,6 +224,8 @@ class Record:
             if hashlib.sha256(table).hexdigest() != body["images_sha256"]:
                 raise DataError(f"record {path}: its table {path.stem}.csv was changed or cut short{again}")
             rows = list(csv.DictReader(io.StringIO(table.decode())))
+            if not rows:
+                raise ValueError("its table has no rows")
             return cls(
                 submission=body["submission"],
                 modality=body["modality"],
@@ -243,6 +245,8 @@ class Record:
             )
         except FileNotFoundError as error:
             raise DataError(f"record file {error.filename} is missing{again}") from None
+        except OSError as error:
+            raise DataError(f"record {path} cannot be read ({error.strerror}){again}") from None
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"record {path} is damaged ({type(error).__name__}: {error}){again}") from None
 
@@ -269,11 +273,11 @@ def _number(x: np.floating[Any]) -> str:
 
 
 def _result(name: str, body: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> AttackResult:
-    columns = [key for key in rows[0] if key.startswith(f"{name}@")]
     return AttackResult(
         linf=np.array([row[f"{name}_linf"] or "inf" for row in rows], np.float64),
         margins={
-            key.split("@")[1]: np.array([row[key] or "nan" for row in rows], np.float32) for key in columns
+            epsilon: np.array([row.get(f"{name}@{epsilon}") or "nan" for row in rows], np.float32)
+            for epsilon in body["protocol"]["epsilons"]
         },
         **body["passes"][name],
     )

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from benchmark.errors import IsolationError, SubmissionError
@@ -35,6 +35,19 @@ class Input(_Table):
     centre_crop: int | None = Field(default=None, ge=8, le=1024)
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Input:
+        for name, numbers in (("mean", self.mean), ("deviation", self.deviation)):
+            if len(numbers) not in {1, self.channels}:
+                raise ValueError(
+                    f"{name} has {len(numbers)} numbers for {self.channels} channels; give one for each"
+                )
+        if min(self.deviation) <= 0:
+            raise ValueError(f"deviation must be above 0, got {self.deviation}")
+        if self.resize and self.centre_crop and self.centre_crop > self.resize:
+            raise ValueError(f"centre_crop {self.centre_crop} is larger than resize {self.resize}")
+        return self
 
 
 class Training(_Table):
@@ -173,6 +186,7 @@ def read_submission(folder: Path | str) -> Submission:
     path = Path(folder)
     if not path.is_dir() and path.name == str(folder):
         path = submissions_folder() / path
+    path = path.resolve()
     if not path.is_dir():
         raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
     if (path / "model.py").exists():
@@ -242,7 +256,11 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    model = build(submission.file.architecture, submission.file.architecture_options)
+    try:
+        model = build(submission.file.architecture, submission.file.architecture_options)
+    except SubmissionError as error:
+        complaints.append(str(error))
+        return nn.Identity()
     path = (submission.folder / name).resolve()
     if not path.is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")

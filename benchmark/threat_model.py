@@ -30,7 +30,7 @@ def parse_epsilon(epsilon: Decimal | str | float) -> Decimal:
         value = Decimal(str(epsilon))
     except InvalidOperation:
         raise ProtocolError(f"epsilon must be a number such as 0.004 (got {epsilon!r})") from None
-    if not 0 <= value <= 1:
+    if not (value.is_finite() and 0 <= value <= 1):
         raise ProtocolError(f"epsilon lies between 0 and 1, as images do (got {epsilon})")
     return value.normalize() if value else Decimal(0)
 

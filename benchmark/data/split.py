@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.errors import DataError
+from benchmark.errors import BenchmarkError, DataError
 from benchmark.files import replace_file
 from benchmark.modality import get_modality
 
@@ -115,10 +115,10 @@ class Split:
 
     def first_patients(self, images: int) -> Split:
         """The first `images` images, rounded down to whole patients (at least one)."""
-        cut = min(images, len(self))
-        while 0 < cut < len(self) and self.patient_ids[cut] == self.patient_ids[cut - 1]:
-            cut -= 1
-        return self if cut == len(self) else self.part_of(0, cut or images)
+        ends = [i for i in range(1, len(self)) if self.patient_ids[i] != self.patient_ids[i - 1]]
+        ends.append(len(self))
+        cut = max([end for end in ends if end <= images], default=ends[0])
+        return self if cut == len(self) else self.part_of(0, cut)
 
     def save(self, path: Path) -> None:
         """One safetensors file, written atomically, that `load` maps into memory."""
@@ -161,9 +161,12 @@ class Split:
             raise DataError(f"split file {path} is missing; prepare the split again") from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise DataError(f"split file {path} cannot be read: {error}; prepare the split again") from None
-        expected = header.pop("sha256")
-        header.pop("format")
-        split = cls(images=images, labels=labels, **header)
+        try:
+            expected = header.pop("sha256")
+            header.pop("format")
+            split = cls(images=images, labels=labels, **header)
+        except (BenchmarkError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"split file {path} is damaged: {error}; prepare the split again") from None
         if verify and split.sha256 != expected:
             raise DataError(
                 f"split file {path} is damaged: sha256 {split.sha256[:12]}…, expected {expected[:12]}…; prepare it again"

@@ -107,7 +107,9 @@ def _naming(model: SubmittedModel, modality: str) -> Iterator[None]:
     try:
         yield
     except SubmissionError as error:
-        raise SubmissionError(f"submission {model.submission.name!r}, {modality}: {error}") from error.__cause__
+        raise SubmissionError(
+            f"submission {model.submission.name!r}, {modality}: {error}"
+        ) from error.__cause__
 
 
 def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: str) -> None:

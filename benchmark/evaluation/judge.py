@@ -29,15 +29,25 @@ def judged_gaps(model: nn.Module, images: Tensor, micro_batch: int) -> Tensor:
     """g of each image as the record takes it: (N, 1, H, W) float32 → (N,) float32.
 
     Raises:
-        SubmissionError: the logits have another shape, or are not finite.
+        SubmissionError: the model raised, or its logits have another shape or are not finite.
     """
     gaps = []
     with torch.no_grad(), exact_float32():
         for chunk in images.split(micro_batch):
-            logits = model(chunk)
+            logits = _asked(model, chunk)
             complain_of_logits(logits, len(chunk))
             gaps.append(gap(logits).float())
     return torch.cat(gaps)
+
+
+def _asked(model: nn.Module, images: Tensor) -> Tensor:
+    try:
+        return model(images)
+    except Exception as error:
+        raise SubmissionError(
+            f"the model raised {type(error).__name__} on images {tuple(images.shape)}: {error}; "
+            "it must take any number of images (N, 1, H, W) of the split's size"
+        ) from error
 
 
 def complain_of_logits(logits: object, count: int) -> None:

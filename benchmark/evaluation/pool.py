@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from benchmark.errors import ProtocolError
 from benchmark.evaluation.blocks import Job, run_job
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -19,6 +20,8 @@ def worker_count(jobs: int, device: str) -> int:
         return 1
     named = os.environ.get("ONCOROBUST_WORKERS")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if named and not named.isdecimal():
+        raise ProtocolError(f"ONCOROBUST_WORKERS must be a number of processes (got {named!r})")
     return max(1, min(jobs, int(named) if named else cores))
 
 

@@ -41,7 +41,7 @@ def build(architecture: str, options: Mapping[str, Any] | None = None) -> nn.Mod
             return torchvision.models.get_model(rest, weights=None, **{"num_classes": 2, **options})
         if architecture in ARCHITECTURES:
             return ARCHITECTURES[architecture](**options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         raise SubmissionError(
             f"architecture {architecture!r} refuses options {options}: {error}; correct 'architecture_options'"
         ) from None

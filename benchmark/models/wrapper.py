@@ -44,6 +44,10 @@ class Wrapped(nn.Module):
         if self.resize:
             x = functional.interpolate(x, (self.resize, self.resize), mode="bilinear", antialias=True)
         if self.centre_crop:
+            if self.centre_crop > min(x.shape[2:]):
+                raise ValueError(
+                    f"centre_crop {self.centre_crop} is larger than the image {tuple(x.shape[2:])}"
+                )
             top, left = ((side - self.centre_crop) // 2 for side in x.shape[2:])
             x = x[:, :, top : top + self.centre_crop, left : left + self.centre_crop]
         x = (x.expand(-1, self.channels, -1, -1) - self.mean) / self.deviation

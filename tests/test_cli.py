@@ -1,0 +1,164 @@
+"""Every error of the command line is one sentence and exit code 2; every example can be typed."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from models import BIM, FGSM, random_split, small_protocol
+
+from benchmark.cli import main
+from benchmark.errors import BenchmarkError
+from benchmark.protocol import PROTOCOLS
+
+
+def commands(group=main, path=()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(commands())
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Type a command; everything is written into this test's folder."""
+    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("ONCOROBUST_SITE", str(tmp_path / "site"))
+    return lambda line: CliRunner().invoke(main, shlex.split(line))
+
+
+@pytest.fixture
+def scans(monkeypatch, tmp_path):
+    """A folder of one's own with a CT split; the quick protocol is made quicker."""
+    monkeypatch.setitem(PROTOCOLS, "quick", small_protocol(FGSM, BIM, name="quick", ranked=False))
+    random_split(6, 64).save(tmp_path / "scans" / "ct-test.safetensors")
+    return tmp_path / "scans"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("evaluate nobody", "no submission 'nobody'; there are constantlike"),
+        ("evaluate constantlike --track /no/such/folder", "unknown track '/no/such/folder'"),
+        ("evaluate constantlike --modality mri", "'constantlike' has no weights for modality 'mri'"),
+        (
+            "evaluate constantlike --device abacus --protocol quick --track {scans}",
+            "device 'abacus' cannot be used here",
+        ),
+        ("check nobody", "no submission 'nobody'"),
+        ("train --modality ct --recipe magic --out x", "unknown recipe 'magic'"),
+        ("evaluate constantlike --protocol fast", "Invalid value for '--protocol': 'fast'"),
+        ("evaluate constantlike --modality pet", "Invalid value for '--modality': 'pet'"),
+        ("evaluate", "Missing argument 'SUBMISSION'"),
+        ("evalate", "No such command 'evalate'"),
+    ],
+)
+def test_each_error_is_a_sentence_and_exit_code_2(run, constant, scans, line, sentence):
+    result = run(line.format(scans=scans))
+
+    assert result.exit_code == 2
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_redrawn_test_part_is_refused(run, monkeypatch, tmp_path):
+    drawn = tmp_path / "ct-test-1.safetensors"
+    drawn.write_bytes(b"")
+    monkeypatch.setattr("benchmark.data.phantom.test_file", lambda modality: drawn)
+
+    result = run("data draw-test ct")
+
+    assert (result.exit_code, drawn.read_bytes()) == (2, b"")
+    assert "error: ct-test-1.safetensors was drawn already" in result.output
+
+
+def test_an_error_inside_a_group_of_commands_is_a_sentence_too(run, monkeypatch):
+    def fail(*_, **__):
+        raise BenchmarkError("the disk is full")
+
+    monkeypatch.setattr("benchmark.data.tracks.load_split", fail)
+
+    assert (run("data audit").exit_code, run("data audit").output) == (2, "error: the disk is full\n")
+
+
+def test_an_interrupt_says_that_nothing_is_lost(run, constant, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.evaluation.entry.run_entry", interrupt)
+
+    result = run("evaluate constantlike")
+
+    assert result.exit_code == 130
+    assert "finished blocks are kept" in result.output
+
+
+def test_a_bug_of_ours_is_not_dressed_as_a_sentence(run, constant, monkeypatch):
+    monkeypatch.setattr("benchmark.evaluation.entry.run_entry", lambda *_: 1 / 0)
+
+    assert isinstance(run("evaluate constantlike").exception, ZeroDivisionError)
+
+
+def test_the_installed_command_prints_one_line_and_no_traceback(submissions):
+    command = [
+        sys.executable,
+        "-c",
+        "from benchmark.cli import main; main(prog_name='oncorobust')",
+        "check",
+        "nobody",
+    ]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_submission_is_evaluated_and_then_verified(run, constant, scans, cache):
+    first, second = (
+        run(f"evaluate constantlike --modality ct --protocol quick --track {scans}") for _ in range(2)
+    )
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    assert "\nwrote" in first.output
+    assert "\nverified" in second.output
+    assert "constantlike" in first.output
+    assert list(cache.glob("private/results/scans/ct/constantlike.json"))
+
+
+def test_a_submission_is_checked(run, constant):
+    result = run("check constantlike")
+
+    assert result.exit_code == 0
+    assert result.output == "constantlike · ct (phantom): 2 parameters, contract kept\n"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example_that_can_be_typed(run, words):
+    result = run(" ".join(words) + " --help")
+
+    assert result.exit_code == 0
+    _, _, after = result.output.partition("Example: oncorobust ")
+    given = shlex.split(after.partition("\n\n")[0])  # wrapped to the width of the terminal
+    command, typed = main, []
+    while isinstance(command, click.Group):
+        typed.append(given.pop(0))
+        command = command.commands[typed[-1]]
+    assert tuple(typed) == words
+    command.make_context(words[-1], given)
+
+
+def test_the_version_is_told(run):
+    from benchmark import __version__
+
+    assert __version__ in run("--version").output

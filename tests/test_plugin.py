@@ -1,0 +1,86 @@
+"""`pytest benchmark/` answers a wrong request with a sentence, and a broken entry with a failed test."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from models import random_split
+
+ROOT = Path(__file__).parent.parent
+
+# A smaller protocol, loaded before the benchmark's own tests; as `-p smaller`.
+SMALLER = """
+from models import BIM, FGSM, small_protocol
+from benchmark.protocol import PROTOCOLS
+
+PROTOCOLS["quick"] = small_protocol(FGSM, BIM, name="quick", ranked=False)
+"""
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """A folder of one's own with a CT split."""
+    random_split(6, 64).save(tmp_path / "scans" / "ct-test.safetensors")
+    return str(tmp_path / "scans")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """`pytest benchmark/` with some words more, in a process of its own."""
+    (tmp_path / "smaller.py").write_text(SMALLER)
+    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("ONCOROBUST_SITE", str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT / "tests")]))
+
+    def run(*words, smaller=True):
+        plugin = ["-p", "smaller"] if smaller else []
+        command = [sys.executable, "-m", "pytest", "benchmark", "-p", "no:cacheprovider", *plugin, *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--modality", "pet"], "unknown modality 'pet'; expected one of all, ct, mammogram, mri"),
+        (
+            ["--track", "/no/such/folder"],
+            "unknown track '/no/such/folder'; expected phantom, clinical or a folder",
+        ),
+        (["--submission", "nobody"], "no submission 'nobody'; there are constantlike"),
+        (["--submission", "constantlike", "--modality", "mri"], "no entry has weights for modality 'mri'"),
+    ],
+    ids=["modality", "track", "submission", "weights"],
+)
+def test_a_wrong_request_is_a_usage_error_with_a_sentence(run, constant, words, sentence):
+    done = run(*words, smaller=False)
+
+    assert sentence in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_entry_is_evaluated_with_a_table_and_a_page(run, constant, cache, scans):
+    done = run("--protocol", "quick", "--submission", "constantlike", "--modality", "ct", "--track", scans)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 evaluated, 0 verified" in done.stdout
+    assert "page: " in done.stdout
+    assert not list((cache.parent / "results").glob("**/*"))  # one's own images stay private
+    (record,) = cache.glob("private/results/scans/ct/constantlike.json")
+    assert json.loads(record.read_text("utf-8"))["protocol"]["name"] == "quick"
+
+
+def test_a_broken_entry_is_a_failed_test_whose_report_is_the_sentence(run, constant, scans):
+    next(constant.glob("*.safetensors")).write_bytes(b"damaged")
+
+    done = run("--protocol", "quick", "--modality", "ct", "--track", scans)
+
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "submission 'constantlike', ct: weights file 'ct-0.safetensors' has sha256" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "pytest_plugin.py" not in done.stdout
