@@ -7,13 +7,12 @@ its own is refused until there is a sandbox to run it in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmark.errors import IsolationError, SubmissionError
@@ -21,73 +20,7 @@ from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES, get_modality
 from benchmark.models import build
 from benchmark.models.wrapper import Wrapped
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Input(_Table):
-    """What is done to an image before the model sees it; ε stays on the image itself."""
-
-    channels: Literal[1, 3] = 1
-    resize: int | None = Field(default=None, ge=8, le=1024)
-    centre_crop: int | None = Field(default=None, ge=8, le=1024)
-    mean: tuple[float, ...] = (0.0,)
-    deviation: tuple[float, ...] = (1.0,)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Input:
-        for name, numbers in (("mean", self.mean), ("deviation", self.deviation)):
-            if len(numbers) not in {1, self.channels}:
-                raise ValueError(
-                    f"{name} has {len(numbers)} numbers for {self.channels} channels; give one for each"
-                )
-        if min(self.deviation) <= 0:
-            raise ValueError(f"deviation must be above 0, got {self.deviation}")
-        if self.resize and self.centre_crop and self.centre_crop > self.resize:
-            raise ValueError(f"centre_crop {self.centre_crop} is larger than resize {self.resize}")
-        return self
-
-
-class Training(_Table):
-    """How the weights came about, in words and settings a reader can compare."""
-
-    kind: Literal["naive", "adversarial", "none", "other"]
-    recipe: str = ""
-    attack: str = ""
-    epsilon: str = ""
-    initialisation: str = "random"
-    external_data: tuple[str, ...] = ()
-    seen_test_patients: Literal["no", "yes", "unknown"] = "no"
-
-
-class Weights(_Table):
-    """The weights of one modality: several files are averaged in their logits."""
-
-    modality: Literal["ct", "mammogram", "mri"]
-    trained_on: str = "phantom"
-    files: tuple[str, ...] = Field(min_length=1)
-    sha256: tuple[str, ...] = Field(min_length=1)
-    command: str = ""
-
-
-class SubmissionFile(_Table):
-    """`submission.toml`. Unknown keys are refused."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")
-    title: str
-    kind: Literal["entry", "reference", "baseline"] = "entry"
-    authors: tuple[str, ...] = Field(min_length=1)
-    licence: str
-    description: str = ""
-    paper: str = ""
-    naive_twin: str = ""
-    architecture: str
-    architecture_options: dict[str, Any] = {}
-    input: Input = Input()
-    training: Training
-    weights: tuple[Weights, ...] = Field(min_length=1)
+from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
 
 
 @dataclass(frozen=True)
@@ -205,7 +138,7 @@ def read_submission(folder: Path | str) -> Submission:
             f"submission {path.name!r}: submission.toml is not valid TOML: {error}"
         ) from None
     except ValidationError as error:
-        raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + _sentences(error)) from None
+        raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + sentences(error)) from None
     if file.name != path.name:
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
@@ -294,12 +227,3 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
             f"weights file {name!r} does not fit architecture {submission.file.architecture!r}: {told[:400]}"
         )
     return model
-
-
-def _sentences(error: ValidationError) -> str:
-    def sentence(problem: Any) -> str:
-        place: Sequence[Any] = problem["loc"]
-        got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:60]!r})"
-        return f"  {'.'.join(map(str, place))}: {problem['msg']}{got}"
-
-    return "\n".join(sentence(problem) for problem in error.errors())

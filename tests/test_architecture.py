@@ -23,6 +23,7 @@ FLOORS = {
     "benchmark.statistics": 1,
     "benchmark.data": 1,
     "benchmark.models": 1,
+    "benchmark.submission_file": 1,
     "benchmark.submission": 2,
     "benchmark.attacks": 2,
     "benchmark.isolation": 3,
