@@ -47,3 +47,22 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
             f"cannot write {path}: {error.strerror or error}; nothing was changed. "
             "Make the folder writable, or name another one"
         ) from None
+
+
+def require_writable(folder: Path, setting: str) -> None:
+    """Find out before minutes of work, not after, that nothing can be written.
+
+    Args:
+        folder: made if it is not there. setting: what names another one.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {folder}: {error.strerror}; make it writable, or name another folder by {setting}"
+        ) from None

@@ -74,6 +74,14 @@ class SubmissionFile(_Table):
     training: Training
     weights: tuple[Weights, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _one_for_each_place(self) -> SubmissionFile:
+        places = [(weights.modality, weights.trained_on) for weights in self.weights]
+        twice = sorted({place for place in places if places.count(place) > 1})
+        if twice:
+            raise ValueError(f"two [[weights]] for {twice}; give one for each modality and track")
+        return self
+
 
 def sentences(error: ValidationError) -> str:
     """Every complaint of a validation, one indented line each, with what came."""

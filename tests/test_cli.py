@@ -54,6 +54,7 @@ def scans(monkeypatch, tmp_path):
         ),
         ("check nobody", "no submission 'nobody'"),
         ("train --modality ct --recipe magic --out x", "unknown recipe 'magic'"),
+        ("train --modality ct --recipe naive --out /dev/null/x", "cannot write to /dev/null/x"),
         ("evaluate constantlike --protocol fast", "Invalid value for '--protocol': 'fast'"),
         ("evaluate constantlike --modality pet", "Invalid value for '--modality': 'pet'"),
         ("evaluate", "Missing argument 'SUBMISSION'"),

@@ -88,6 +88,14 @@ def overwrite(content):
         (edit("divisor = 64", "divisor = 32"), ["does not fit architecture 'vgg16-slim'", "size mismatch"]),
         (edit("divisor = 64", "depth = 3"), ["refuses options", "depth", "correct 'architecture_options'"]),
         (edit("divisor = 64", "divisor = 0"), ["refuses options", "correct 'architecture_options'"]),
+        (
+            lambda folder: (
+                (folder / "submission.toml")
+                .open("a")
+                .write('\n[[weights]]\nmodality = "ct"\nfiles = ["other.safetensors"]\nsha256 = ["0"]\n')
+            ),
+            ["two [[weights]] for", "one for each modality and track"],
+        ),
         (edit('"vgg16-slim"', '"vgg17"'), ["unknown architecture 'vgg17'", "vgg16-slim"]),
         (edit('"vgg16-slim"', '"torchvision:nosuchnet"'), ["torchvision:nosuchnet"]),
         (

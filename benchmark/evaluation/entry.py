@@ -11,9 +11,10 @@ from shutil import rmtree
 
 from benchmark.data.split import Split
 from benchmark.data.tracks import is_private, load_split, track_name
-from benchmark.errors import DataError, SubmissionError
+from benchmark.errors import SubmissionError
 from benchmark.evaluation.engine import blocks_folder, choose_device, evaluate, save_times
 from benchmark.evaluation.verify import Verification, is_current, verify
+from benchmark.files import require_writable
 from benchmark.folders import results_folder
 from benchmark.protocol import get_protocol
 from benchmark.record import Record
@@ -91,7 +92,7 @@ def run_entry(
             with _naming(model, modality):
                 verification = verify(model, split, record, device)
             return Outcome(record, path, time.perf_counter() - started, verification)
-    _complain_of_folder(folder)
+    require_writable(folder, "ONCOROBUST_RESULTS")
     with _naming(model, modality):
         record = evaluate(model, split, protocol, device, progress=progress)
     path = record.save(folder)
@@ -123,18 +124,3 @@ def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: s
 def records_folder(track: str, protocol: str) -> Path:
     """Where a track's records go: committed ones are ranked and public, all others stay in the cache."""
     return results_folder(track_name(track), is_private(track) or not get_protocol(protocol).ranked)
-
-
-def _complain_of_folder(folder: Path) -> None:
-    """Find out before minutes of work, not after, that nothing can be written."""
-    import tempfile
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"cannot write records to {folder}: {error.strerror}; make it writable, "
-            "or name another folder in ONCOROBUST_RESULTS"
-        ) from None

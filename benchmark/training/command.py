@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmark.data.tracks import load_split
-from benchmark.files import replace_file
+from benchmark.files import replace_file, require_writable
 from benchmark.training.recipe import read_recipe
 from benchmark.training.train import Epoch, train
 
@@ -33,6 +33,7 @@ def train_to_files(
     from safetensors.torch import save
 
     chosen = read_recipe(recipe)
+    require_writable(out, "--out")
 
     def report(epoch: Epoch) -> None:
         say(
