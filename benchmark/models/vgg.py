@@ -42,7 +42,6 @@ class VGG16(nn.Module):
         self.standardise = Standardise()
         self.features = nn.Sequential(*_layers(divisor))
         self.pool = nn.AdaptiveAvgPool2d(grid)  # the identity at 32 · grid pixels
-        last = nn.Linear(1024 // divisor, 2)
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(0.5),
@@ -51,12 +50,14 @@ class VGG16(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096 // divisor, 1024 // divisor),
             nn.ReLU(),
-            last,
+            nn.Linear(1024 // divisor, 2),
         )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+        last = self.head[-1]
+        assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=0.01)  # begin undecided
 
     def forward(self, images: Tensor) -> Tensor:
