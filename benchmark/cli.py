@@ -49,7 +49,7 @@ def evaluate(submission: str, modality: str, track: str, protocol: str, device: 
 
     Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
     """
-    from benchmark.evaluation.entry import entries, run_entry
+    from benchmark.evaluation.entry import costs, entries, run_entry
     from leaderboard.terminal import render_text
 
     outcomes = [
@@ -58,8 +58,7 @@ def evaluate(submission: str, modality: str, track: str, protocol: str, device: 
     ]
     if not outcomes:
         raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
-    seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
-    passes = {f"{o.record.modality}/{o.record.submission}": (o.forward, o.backward) for o in outcomes}
+    seconds, passes = costs(outcomes)
     click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")

@@ -100,7 +100,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if not outcomes:
         return
     from benchmark.data.tracks import is_private
-    from benchmark.evaluation.entry import records_folder
+    from benchmark.evaluation.entry import costs, records_folder
     from benchmark.folders import site_folder
     from benchmark.protocol import get_protocol
     from leaderboard.build import build
@@ -108,8 +108,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
     track, protocol = config.getoption("track"), config.getoption("protocol")
     terminalreporter.section("robustness")
-    seconds = {f"{o.record.modality}/{o.record.submission}": o.seconds for o in outcomes}
-    passes = {f"{o.record.modality}/{o.record.submission}": (o.forward, o.backward) for o in outcomes}
+    seconds, passes = costs(outcomes)
     terminalreporter.write_line(render_text([outcome.record for outcome in outcomes], seconds, passes))
     verified = sum(outcome.verification is not None for outcome in outcomes)
     forward, backward = sum(o.forward for o in outcomes), sum(o.backward for o in outcomes)

@@ -149,7 +149,7 @@ def _require_decoder(path: Path, dataset: Dataset) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
         available = not syntax.is_encapsulated or get_decoder(syntax).is_available
-    except (NotImplementedError, ValueError):
+    except (NotImplementedError, ValueError):  # a private or unknown syntax: pydicom names no decoder
         available = False
     if not available:
         remedy = f"install {CODECS[syntax]}" if syntax in CODECS else "convert it to uncompressed DICOM"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +119,13 @@ def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: s
     if chosen.images is not None:
         split = split.first_patients(chosen.images)
     rmtree(blocks_folder(model, split, chosen, choose_device(device)), ignore_errors=True)
+
+
+def costs(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+    """What this run took, as the table wants it: seconds and (forward, backward), by "<modality>/<submission>"."""
+    named = {f"{outcome.record.modality}/{outcome.record.submission}": outcome for outcome in outcomes}
+    seconds = {name: outcome.seconds for name, outcome in named.items()}
+    return seconds, {name: (outcome.forward, outcome.backward) for name, outcome in named.items()}
 
 
 def records_folder(track: str, protocol: str) -> Path:
