@@ -24,13 +24,14 @@ def submissions_folder() -> Path:
     return Path(named).expanduser() if named else ROOT / "submissions"
 
 
-def results_folder(track: str, private: bool = False) -> Path:
+def results_folder(track: str, private: bool = False, protocol: str = "") -> Path:
     """Where the records of a track are written. Moved by ONCOROBUST_RESULTS.
 
-    A private track's records go to the cache, outside the repository.
+    A private track's records go to the cache, outside the repository; those of an unranked protocol in a
+    folder of its own.
     """
     if private:
-        return cache_folder() / "private" / "results" / track
+        return cache_folder() / "private" / (f"results-{protocol}" if protocol else "results") / track
     named = os.environ.get("ONCOROBUST_RESULTS")
     base = Path(named).expanduser() if named else ROOT / "leaderboard" / "results"
     return base / track

@@ -17,12 +17,13 @@ from typing import Any, Literal
 from benchmark.errors import ProtocolError
 
 # Raised by hand when the engine changes so that verdicts can move.
-ENGINE = 1
+# 2: broken images leave a batch at once, APGD goes on to its end at the headline ε, far images get fewer starts below.
+ENGINE = 2
 
 # How an attack is spread over the grid:
 #   grid       every image at every ε
-#   bisection  each image's threshold, coarsely with one start, then all starts just below it;
-#              at the headline ε every unbroken image gets all starts
+#   bisection  each image's threshold, coarsely with one start, then all starts just below it (fewer where
+#              `scouts` of them stay far from a success); at the headline ε every unbroken image gets all starts
 #   minimum    one run that looks for the smallest perturbation, and so serves every ε
 #   survivors  only at the named ε, only images that nothing before it broke there
 Search = Literal["grid", "bisection", "minimum", "survivors"]
@@ -33,7 +34,7 @@ class AttackSpec:
     """One attack, settled to the last parameter.
 
     `method` names the adapter in `benchmark.attacks`; `step` is the step size as a
-    multiple of ε where the attack has one.
+    multiple of ε where the attack has one. `scouts` of the `starts` go first where a threshold is confirmed.
     """
 
     name: str
@@ -43,6 +44,7 @@ class AttackSpec:
     parameters: Mapping[str, Any]
     step: float | None = None
     starts: int = 1
+    scouts: int = 5
     epsilons: tuple[str, ...] = ()  # for "survivors": where it is run
     white_box: bool = True
     source: str = ""
@@ -55,9 +57,11 @@ class AttackSpec:
 class Protocol:
     """A versioned set of ε, attacks, seeds and block size.
 
-    `images` limits the split to its first images (whole patients); None takes all.
-    Only a `ranked` protocol gives ranks. A `block` of images is the unit of work; it is part of the
-    protocol because attacks share random draws inside it.
+    `images` limits the split to its first images (whole patients); None takes all. `part` is the part of a
+    track it asks for. Only a `ranked` protocol gives ranks. A `block` of images is the unit of work; it is part
+    of the protocol because attacks share random draws inside it. `pursuit` names the attack that goes on to its
+    last step at the headline ε, for figures that need how low a margin can go. Every `proof`-th image of a block
+    is asked at every ε, to see whether the short way by bisection gives the same thresholds; None: no image is.
     """
 
     name: str
@@ -69,6 +73,9 @@ class Protocol:
     images: int | None = None
     block: int = 50
     seed: int = 20220310
+    part: str = "test"
+    pursuit: str | None = None
+    proof: int | None = None
 
     def micro_batch(self, height: int, width: int) -> int:
         """How many images go through a model together: a block of 64×64, fewer of larger ones."""
@@ -209,10 +216,38 @@ GRID = ("0.0005", "0.001", "0.002", "0.003", "0.004", "0.006", "0.008", "0.012",
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol("standard", 1, GRID, "0.004", (NOISE, FGSM, BIM, PGD, APGD, FAB, SQUARE), ranked=True),
+        Protocol(
+            "standard",
+            2,
+            GRID,
+            "0.004",
+            (NOISE, FGSM, BIM, PGD, APGD, FAB, SQUARE),
+            ranked=True,
+            pursuit="apgd",
+            proof=25,
+        ),
+        Protocol(
+            "thorough",
+            1,
+            GRID,
+            "0.004",
+            (
+                NOISE,
+                FGSM,
+                _with(BIM, "BIM-20", steps=20),
+                _with(PGD, "PGD-20 × 20", steps=20),
+                _with(APGD, "APGD-200 × 5", starts=5, steps=200),
+                _with(FAB, "FAB-T-200", steps=200),
+                _with(SQUARE, "Square-5000", n_queries=5000),
+            ),
+            ranked=False,
+            part="large",
+            pursuit="apgd",
+            proof=25,
+        ),
         Protocol(
             "quick",
-            1,
+            2,
             ("0.002", "0.004", "0.008"),
             "0.004",
             (
@@ -230,15 +265,30 @@ PROTOCOLS: dict[str, Protocol] = {
     )
 }
 
+FULL_GRID = "-full-grid"
+
+
+def full_grid(protocol: Protocol) -> Protocol:
+    """The same protocol with every attack asked about every image at every ε: the reference, many times dearer."""
+    from dataclasses import replace
+
+    attacks = tuple(
+        replace(spec, search="grid") if spec.search == "bisection" else spec for spec in protocol.attacks
+    )
+    return replace(
+        protocol, name=protocol.name + FULL_GRID, attacks=attacks, ranked=False, pursuit=None, proof=None
+    )
+
 
 def get_protocol(name: str | Protocol) -> Protocol:
-    """The protocol called `name`; a Protocol is returned as it is.
+    """The protocol called `name`, "-full-grid" at its end asking every ε; a Protocol is returned as it is.
 
     Raises:
         ProtocolError: there is none of that name.
     """
     if isinstance(name, Protocol):
         return name
-    if name not in PROTOCOLS:
+    if name.removesuffix(FULL_GRID) not in PROTOCOLS:
         raise ProtocolError(f"unknown protocol {name!r}; expected one of {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    found = PROTOCOLS[name.removesuffix(FULL_GRID)]
+    return full_grid(found) if name.endswith(FULL_GRID) else found

@@ -187,7 +187,7 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
 
 def _load_file(submission: Submission, name: str, expected: str, complaints: list[str]) -> nn.Module:
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
     try:
         model = build(submission.file.architecture, submission.file.architecture_options)
@@ -199,13 +199,13 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
         return model
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         complaints.append(
             f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'"
         )
         return model
-    found = hashlib.sha256(content).hexdigest()
     if found != expected:
         complaints.append(
             f"weights file {name!r} has sha256 {found}, submission.toml says {expected or 'nothing'}; "
@@ -214,9 +214,11 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
         return model
     try:
         state = {
-            key: value.float() if value.is_floating_point() else value for key, value in load(content).items()
+            key: value.float() if value.is_floating_point() else value
+            for key, value in load_file(path).items()
         }
-        model.load_state_dict(state, strict=True)
+        # The weights stay mapped to their file: several processes share one copy of a large model.
+        model.load_state_dict(state, strict=True, assign=True)
     except (SafetensorError, ValueError) as error:
         complaints.append(
             f"weights file {name!r} is not a readable safetensors file ({error}); save it with safetensors.torch.save_file"

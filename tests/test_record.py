@@ -11,7 +11,8 @@ import pytest
 from models import FAB, FGSM, NOISE, small_protocol
 
 from benchmark.errors import DataError, ProtocolError
-from benchmark.record import FORMAT, AttackResult, Flag, Record
+from benchmark.record import AttackResult, Flag, Record
+from benchmark.record.files import FORMAT
 
 NAN, INF = float("nan"), float("inf")
 
@@ -213,7 +214,7 @@ def edit_table(path, edit):
         ),
         (
             lambda path: edit_table(path, lambda text: text[:-40]),
-            "its table tiny.csv was changed or cut short",
+            "tiny.csv was changed or cut short",
         ),
         (
             lambda path: edit_table(path, lambda text: text.replace(b"0.001", b"0.002")),

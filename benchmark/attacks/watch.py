@@ -1,4 +1,4 @@
-"""The harness's eye on an attack: counts passes, and keeps the first adversarial image it shows.
+"""The harness's eye on an attack: it counts passes, and keeps the adversarial images that the attack shows.
 
 Attacks return their last iterate, or the clean image where they failed, even when an
 earlier iterate had broken the model. Whoever stands between the attack and the model sees
@@ -6,6 +6,8 @@ them all.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,50 +19,109 @@ class EveryImageBroken(Exception):  # noqa: N818 - a signal, not an error
     """Raised inside an attack's forward pass when nothing is left for it to do."""
 
 
-class Watched(nn.Module):
-    """A model that notes what an attack asks of it.
+class Counted(nn.Module):
+    """A model that counts what an attack asks of it.
 
     Args:
         model: the model under attack, (n, 1, H, W) → logits.
-        labels: (N,) true labels of the images under attack; None only counts.
+        alive: called before every forward pass; it may raise to end an attack that does not end.
 
     Attributes:
-        first: (N, 1, H, W), the first iterate that broke each image; where `broken`.
-        broken: (N,) bool.
         forward_passes, backward_passes: images that went through the model.
     """
 
-    def __init__(self, model: nn.Module, labels: Tensor | None = None) -> None:
+    def __init__(self, model: nn.Module, alive: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self.model = model
-        self.labels = labels
-        self.broken = torch.zeros(0, dtype=torch.bool)
-        self.first: Tensor | None = None
+        self.model, self.alive = model, alive
         self.forward_passes = 0
         self.backward_passes = 0
 
     def forward(self, images: Tensor) -> Tensor:
         """The model's logits, unchanged."""
+        self.alive()
         logits = self.model(images)
         self.forward_passes += len(images)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)
-        # An attack that drops images (FAB, Square) is only counted: its rows have no names.
-        if self.labels is not None and len(images) == len(self.labels):
-            self._note(images.detach(), logits.detach())
         return logits
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.backward_passes += len(gradient)
 
-    def _note(self, images: Tensor, logits: Tensor) -> None:
-        assert self.labels is not None
+
+class Watched(Counted):
+    """Keeps the first iterate that broke each image, and asks the model no more about that image.
+
+    For attacks that always ask about all their images and treat each by itself: a broken one gets
+    its last logits again and no gradient, which costs nothing and changes nothing for the others.
+
+    Args:
+        model, alive: as in `Counted`.
+        labels: (N,) true labels of the images under attack.
+
+    Attributes:
+        first: (N, 1, H, W), the first iterate that broke each image; where `broken`.
+        broken: (N,) bool.
+    """
+
+    def __init__(self, model: nn.Module, labels: Tensor, alive: Callable[[], None] = lambda: None) -> None:
+        super().__init__(model, alive)
+        self.labels = labels
+        self.broken = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+        self.first: Tensor | None = None
+        self.logits = torch.empty(0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The model's logits where an image still stands, its last ones where it was broken."""
         if self.first is None:
-            self.first = images.clone()
-            self.broken = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        new = (margins(gap(logits), self.labels) <= 0) & ~self.broken
+            logits = super().forward(images)
+            self.first = images.detach().clone()
+        elif self.broken.any():
+            standing = torch.nonzero(~self.broken)[:, 0]
+            logits = self.logits.index_copy(0, standing, super().forward(images[standing]))
+        else:
+            logits = super().forward(images)
+        self.logits = logits.detach()
+        self._note(images.detach())
+        return logits
+
+    def _note(self, images: Tensor) -> None:
+        assert self.first is not None
+        new = (margins(gap(self.logits), self.labels) <= 0) & ~self.broken
         if new.any():
             self.first[new] = images[new]
             self.broken |= new
             if self.broken.all():
                 raise EveryImageBroken
+
+
+class Followed(Counted):
+    """Lets an attack go on to its last step, and keeps each image's iterate of lowest margin.
+
+    Attributes:
+        lowest: (N, 1, H, W), the iterate with the lowest margin. first, broken: as in `Watched`.
+        trace: one (N,) margin for every forward pass.
+    """
+
+    def __init__(self, model: nn.Module, labels: Tensor, alive: Callable[[], None] = lambda: None) -> None:
+        super().__init__(model, alive)
+        self.labels = labels
+        self.broken = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+        self.first: Tensor | None = None
+        self.lowest = torch.empty(0)
+        self.margin = torch.empty(0)
+        self.trace: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The model's logits, unchanged."""
+        logits = super().forward(images)
+        seen, margin = images.detach(), margins(gap(logits.detach()), self.labels)
+        if self.first is None:
+            self.first, self.lowest, self.margin = seen.clone(), seen.clone(), margin.clone()
+        new = (margin <= 0) & ~self.broken
+        self.first[new] = seen[new]
+        self.broken |= new
+        lower = margin < self.margin
+        self.lowest[lower], self.margin[lower] = seen[lower], margin[lower]
+        self.trace.append(margin)
+        return logits

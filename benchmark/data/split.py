@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,18 @@ class Split:
             self.part,
             {key: list(values)[start:stop] for key, values in self.facts.items()},
             self.notes,
+        )
+
+    def chosen(self, rows: Sequence[int] | np.ndarray) -> Split:
+        """The images `rows`, in that order, as a split of their own."""
+        rows = [int(row) for row in rows]
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            patient_ids=[self.patient_ids[row] for row in rows],
+            image_ids=[self.image_ids[row] for row in rows],
+            facts={key: [values[row] for row in rows] for key, values in self.facts.items()},
         )
 
     def first_patients(self, images: int) -> Split:

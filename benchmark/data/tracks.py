@@ -19,7 +19,7 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
         modality: "ct", "mammogram" or "mri".
         track: "phantom", "clinical", or the path of a folder: one with `<modality>-<part>.safetensors`
             files written by `Split.save`, or (CT) a tree of LIDC-IDRI DICOM files and annotations.
-        part: "train", "validation" or "test".
+        part: "train", "validation" or "test"; of the phantom also "large".
 
     Raises:
         DataError: the track has no such split, or its files cannot be used.

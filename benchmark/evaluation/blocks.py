@@ -6,65 +6,23 @@ computes it, and after however many interruptions, the record comes out the same
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmark.data.split import Split
-from benchmark.errors import DataError
-from benchmark.evaluation.arena import Arena, Tally
+from benchmark.errors import DataError, SubmissionError
+from benchmark.evaluation.arena import BITS, Arena, Tally
 from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.search import run_battery
+from benchmark.evaluation.source import BareSource, FolderSource
 from benchmark.files import replace_file
 from benchmark.protocol import Protocol
-from benchmark.submission import SubmittedModel, load_submission
-
-
-@dataclass(frozen=True)
-class FolderSource:
-    """A submission on disk: each process loads its own two instances."""
-
-    folder: Path
-    modality: str
-    track: str
-
-    def models(self) -> tuple[nn.Module, nn.Module]:
-        """The model to attack and the model that judges."""
-        return _load_twice(self)
-
-
-@lru_cache(maxsize=2)
-def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
-    def load() -> SubmittedModel:
-        model = load_submission(source.folder, source.modality, source.track)
-        return model.to(memory_format=torch.channels_last)  # faster convolutions on CPUs, same weights
-
-    return load(), load()
-
-
-@dataclass(frozen=True)
-class BareSource:
-    """A module given in Python: judged by a copy that was made before any attack."""
-
-    attacked: nn.Module
-    judge: nn.Module
-
-    @classmethod
-    def of(cls, model: nn.Module) -> BareSource:
-        """Freeze two copies; the caller's own model is left alone."""
-        return cls(*(copy.deepcopy(model).eval().requires_grad_(False) for _ in range(2)))
-
-    def models(self) -> tuple[nn.Module, nn.Module]:
-        """The model to attack and the model that judges."""
-        return self.attacked, self.judge
 
 
 @dataclass(frozen=True)
@@ -81,8 +39,37 @@ class Job:
     path: Path
 
 
-def run_job(job: Job) -> int:
-    """Compute a block and write its file; returns how many images it held."""
+@dataclass(frozen=True)
+class Failure:
+    """A block that could not be computed, and why. The others go on."""
+
+    block: int
+    first: int  # image, from 0
+    last: int
+    reason: str
+
+
+def run_job(job: Job) -> Failure | None:
+    """Compute a block and write its file.
+
+    Returns:
+        What went wrong with the model or an attack; None if nothing did.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        arena = _fought(job)
+        with one_thread():
+            stored = arena.stored()
+    except SubmissionError as error:
+        first = job.block * job.protocol.block
+        return Failure(job.block, first, first + len(job.split) - 1, str(error))
+    save_block(job.path, arena, stored)
+    return None
+
+
+def _fought(job: Job) -> Arena:
     device = torch.device(job.device)
     attacked, judge = (model.to(device) for model in job.source.models())
     images, labels = job.split.batch()
@@ -98,59 +85,83 @@ def run_job(job: Job) -> int:
             job.block,
         )
         run_battery(arena)
-    save_block(job.path, arena)
-    return len(job.split)
+    return arena
 
 
-def save_block(path: Path, arena: Arena) -> None:
-    """The tallies and the worst images of a block as one safetensors file."""
+def save_block(path: Path, arena: Arena, stored: np.ndarray) -> None:
+    """What came of a block, and the margins of its worst images at each depth, as one safetensors file."""
     from safetensors.numpy import save
 
-    tensors = {"worst": arena.worst.cpu().numpy(), "worst_margin": arena.worst_margin}
+    tensors = {
+        "worst": arena.worst.cpu().numpy(),
+        "unstopped": np.stack([arena.early, arena.lowest]),
+        "stored": stored,
+    }
     for name, tally in arena.tallies.items():
         tensors[f"{name}/linf"], tensors[f"{name}/margins"] = tally.linf, tally.margins
-    passes = {name: [tally.forward, tally.backward] for name, tally in arena.tallies.items()}
-    digest = hashlib.sha256(b"".join(tensors[key].tobytes() for key in sorted(tensors))).hexdigest()
-    replace_file(path, save(tensors, {"passes": json.dumps(passes), "sha256": digest}))
+    for name, thresholds in arena.proof.items():
+        tensors[f"{name}/proof"] = thresholds
+    counts = {name: [tally.forward, tally.backward, tally.silent] for name, tally in arena.tallies.items()}
+    replace_file(path, save(tensors, {"counts": json.dumps(counts), "sha256": _digest(tensors, counts)}))
+
+
+def _digest(tensors: dict[str, np.ndarray], counts: dict[str, list[int]]) -> str:
+    digest = hashlib.sha256(json.dumps(counts, sort_keys=True).encode())
+    for key in sorted(tensors):
+        digest.update(np.ascontiguousarray(tensors[key]).data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
-class BlockResult:
-    """What a block's file holds."""
+class Results:
+    """What attacks achieved on n images: a block's, or of several blocks one after the other.
+
+    unstopped: (2, n), see `Arena.early` and `Arena.lowest`. stored: (3, n), margins at each depth of BITS.
+    proof: attack → (2, n), see `Arena.proof`.
+    """
 
     tallies: dict[str, Tally]
-    worst: np.ndarray
+    unstopped: np.ndarray
+    stored: np.ndarray
+    proof: dict[str, np.ndarray]
+
+    @property
+    def stored_margins(self) -> dict[int, np.ndarray]:
+        """Bits → (n,) margins."""
+        return dict(zip(BITS, self.stored, strict=True))
 
 
-def load_block(path: Path) -> BlockResult | None:
-    """A finished block, or None where there is none that can be trusted."""
+def load_block(path: Path) -> tuple[Results, np.ndarray] | None:
+    """A finished block and its worst images, or None where there is none that can be trusted."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
             header = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-        digest = hashlib.sha256(b"".join(tensors[key].tobytes() for key in sorted(tensors))).hexdigest()
-        if digest != header["sha256"]:
+        counts = json.loads(header["counts"])
+        if _digest(tensors, counts) != header["sha256"]:
             return None
-        passes = json.loads(header["passes"])
         tallies = {
-            n: Tally(tensors[f"{n}/linf"], tensors[f"{n}/margins"], *counts) for n, counts in passes.items()
+            n: Tally(tensors[f"{n}/linf"], tensors[f"{n}/margins"], *each) for n, each in counts.items()
         }
+        proof = {name: tensors[f"{name}/proof"] for name in counts if f"{name}/proof" in tensors}
+        return Results(tallies, tensors["unstopped"], tensors["stored"], proof), tensors["worst"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return BlockResult(tallies, tensors["worst"])
 
 
-def merge(paths: Sequence[Path]) -> tuple[dict[str, Tally], np.ndarray]:
-    """All blocks in order: tallies over the whole split, and the worst image of each (N, 1, H, W).
+def merge(paths: Sequence[Path]) -> Results:
+    """All blocks one after the other.
 
     Raises:
         DataError: a block is missing or damaged.
     """
-    results = [load_block(path) for path in paths]
-    missing = [path.name for path, result in zip(paths, results, strict=True) if result is None]
-    whole = [result for result in results if result is not None]
+    whole, missing = [], []
+    for path in paths:
+        block = load_block(path)
+        whole += [block[0]] if block else []
+        missing += [] if block else [path.name]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(paths)} blocks are missing or damaged ({', '.join(missing[:3])}…); run again"
@@ -161,7 +172,13 @@ def merge(paths: Sequence[Path]) -> tuple[dict[str, Tally], np.ndarray]:
             np.concatenate([r.tallies[name].margins for r in whole], axis=1),
             sum(r.tallies[name].forward for r in whole),
             sum(r.tallies[name].backward for r in whole),
+            sum(r.tallies[name].silent for r in whole),
         )
         for name in whole[0].tallies
     }
-    return tallies, np.concatenate([r.worst for r in whole])
+    return Results(
+        tallies,
+        np.concatenate([r.unstopped for r in whole], axis=1),
+        np.concatenate([r.stored for r in whole], axis=1),
+        {name: np.concatenate([r.proof[name] for r in whole], axis=1) for name in whole[0].proof},
+    )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,21 +15,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.attacks.two_class import margins, temperature
+from benchmark.attacks.two_class import margins
 from benchmark.data.split import Split
-from benchmark.errors import IsolationError, ProtocolError
-from benchmark.evaluation.blocks import BareSource, FolderSource, Job, load_block, merge
-from benchmark.evaluation.health import health_checks
+from benchmark.errors import IsolationError, ProtocolError, SubmissionError
+from benchmark.evaluation.adversarial import keep_images, mapped
+from benchmark.evaluation.blocks import Failure, Job, Results, merge, run_job
+from benchmark.evaluation.health import Evidence, fresh_jobs, health_checks, run_fresh_job
 from benchmark.evaluation.judge import clean_gaps, one_thread
-from benchmark.evaluation.pool import run_jobs
+from benchmark.evaluation.plan import VERSIONED, Plan, announce, make_plan
+from benchmark.evaluation.pool import Task, run_all
 from benchmark.files import replace_file
-from benchmark.folders import cache_folder
 from benchmark.progress import progress_bar
 from benchmark.protocol import ENGINE, Protocol, get_protocol
-from benchmark.record import AttackResult, Record
+from benchmark.record import AttackResult, Flag, Record, Validation
 from benchmark.submission import SubmittedModel
-
-VERSIONED = ("torch", "torchattacks", "numpy")
 
 
 def evaluate(
@@ -41,89 +38,194 @@ def evaluate(
     device: str = "auto",
     isolation: str = "auto",
     progress: bool = True,
+    validation: Split | None = None,
 ) -> Record:
     """Attack a model on every image of a split and keep what happened, image by image.
 
     A submission's finished blocks are kept in the cache: an interrupted evaluation goes on
-    where it stopped.
+    where it stopped. A block that cannot be computed does not stop the others; the record says what is
+    missing, and takes no rank.
 
     Args:
         model: from `load_submission`, or any module (N, 1, H, W) float32 in [0, 1] → logits
             (N, 2) = [no disease, disease] or (N, 1), z > 0 meaning disease. A bare module is judged by
             a copy made before any attack, and its record is marked unverified.
         split: images, true labels, patients.
-        protocol: "standard", "quick", or a Protocol.
+        protocol: "standard", "thorough", "quick", one of them with "-full-grid", or a Protocol.
         device: "auto", "cpu", "cuda", "cuda:1".
         isolation: "auto" or "none"; declarative submissions bring no code, so nothing is isolated yet.
         progress: show a bar on a terminal.
+        validation: other images of the same kind, whose clean margins thresholds are set from later.
 
     Returns:
         The record; `record.save(folder)` writes it.
 
     Raises:
-        SubmissionError: logits of the wrong shape or not finite, or the model raised.
+        SubmissionError: logits of the wrong shape or not finite, or the model raised on all blocks.
         ProtocolError: unknown protocol or device.
+        DataError: a disk is full.
     """
-    protocol = get_protocol(protocol)
     if isolation not in ("auto", "none"):
         raise IsolationError(f"isolation {isolation!r} is not available; expected 'auto' or 'none'")
-    chosen = choose_device(device)
-    if protocol.images is not None:
-        split = split.first_patients(protocol.images)
-    source, identity, verified = _source(model, split)
-    _, judge = source.models()
-    micro_batch = protocol.micro_batch(*split.image_size)
-    with one_thread():
-        gaps = clean_gaps(judge.to(chosen), split, micro_batch, chosen)
-    labels = torch.from_numpy(split.labels)
-    clean, scale = margins(gaps, labels).numpy(), temperature(gaps)
+    with ExitStack() as stack:
+        folder = None
+        if not isinstance(model, SubmittedModel):
+            # A module's code is not part of its weights: two that differ only in `forward` must not share blocks.
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oncorobust-")))
+        plan = make_plan(model, split, get_protocol(protocol), choose_device(device), folder)
+        fresh = fresh_jobs(plan.source, plan.split, plan.protocol, plan.identity, str(plan.device))
+        failures, drawn = compute(plan, plan.waiting(), progress, [(run_fresh_job, job) for job in fresh])
+        return conclude(plan, failures, drawn, model, validation)
 
-    name = model.submission.name if isinstance(model, SubmittedModel) else type(model).__name__
-    with _blocks_folder(model, split, protocol, chosen) as folder:
-        jobs = _jobs(source, split, clean, scale, protocol, str(chosen), folder)
-        waiting = [job for job in jobs if load_block(job.path) is None]
-        with progress_bar(f"{name} · {split.modality} · {protocol.name}", len(split), progress) as advance:
-            advance(len(split) - sum(len(job.split) for job in waiting))
-            run_jobs(waiting, str(chosen), advance)
-        tallies, worst = merge([job.path for job in jobs])
 
+def compute(
+    plan: Plan, jobs: Sequence[Job], progress: bool = True, beside: Sequence[Task] = ()
+) -> tuple[list[Failure], list[Any]]:
+    """Compute blocks of a plan, and what can be done beside them; returns the failures and the other results.
+
+    Raises:
+        DataError: a block cannot be written. SubmissionError: a worker was killed.
+    """
+    announce(plan)
+    images = [len(job.split) for job in jobs] + [0] * len(beside)
+    title = f"{plan.name} · {plan.split.modality} · {plan.protocol.name}"
+    with progress_bar(title, len(plan.split), progress) as advance:
+        advance(len(plan.split) - sum(images))
+        tasks: list[Task] = [(run_job, job) for job in jobs]
+        results = run_all([*tasks, *beside], str(plan.device), lambda number: advance(images[number]))
+    failures = [failure for failure in results[: len(jobs)] if failure is not None]
+    return failures, results[len(jobs) :]
+
+
+def conclude(
+    plan: Plan,
+    failures: Sequence[Failure],
+    fresh: Sequence[Any],
+    model: nn.Module,
+    validation: Split | None = None,
+) -> Record:
+    """The record of a plan whose blocks are finished, save those that failed.
+
+    Raises:
+        SubmissionError: all blocks failed. DataError: a block is missing that did not fail.
+    """
+    failed = {failure.block for failure in failures}
+    jobs = [job for job in plan.jobs if job.block not in failed]
+    if not jobs:
+        told = "\n".join(sorted({failure.reason for failure in failures}))
+        raise SubmissionError(f"no block could be computed: {told}")
+    results = merge([job.path for job in jobs])
+    rows = np.concatenate([np.arange(len(job.split)) + job.block * plan.protocol.block for job in jobs])
+    attacked, judge = plan.source.models()
+    adversarial = keep_images([job.path for job in jobs], len(rows), plan.split.image_size)
+    split = plan.split if not failures else plan.split.chosen(rows)
     with one_thread():
-        flags = health_checks(judge, split, protocol, clean, scale, tallies, identity, chosen)
+        flags = health_checks(
+            judge,
+            split,
+            plan.protocol,
+            plan.clean[rows],
+            plan.scale,
+            results.tallies,
+            plan.identity,
+            plan.device,
+            _evidence(plan, results, attacked, fresh, mapped(adversarial)),
+        )
+        checked = _validation(judge, plan, validation) if validation else None
+    return _record(
+        plan, results, rows, [*flags, *_incomplete(failures)], model, adversarial, failures, checked
+    )
+
+
+def _record(
+    plan: Plan,
+    results: Results,
+    rows: np.ndarray,
+    flags: Sequence[Flag],
+    model: nn.Module,
+    adversarial: str,
+    failures: Sequence[Failure],
+    validation: Validation | None,
+) -> Record:
+    entered = model if isinstance(model, SubmittedModel) else None
+    provenance = {
+        "identity": plan.identity,
+        "engine": ENGINE,
+        "temperature": plan.scale,
+        "device": plan.device.type,
+        "layout": getattr(plan.source, "layout", "as given"),
+        "isolation": "none needed: no code of the submitter runs" if entered else "none",
+        "verified": plan.verified,
+        "trained_on": entered.weights.trained_on if entered else "",
+        "command": entered.weights.command if entered else "",
+        "adversarial_sha256": adversarial,
+        "versions": {package: version(package) for package in VERSIONED},
+    }
+    if failures:
+        provenance["missing"] = [
+            {"block": f.block, "images": f"{f.first}–{f.last}", "reason": f.reason} for f in failures
+        ]
     return Record(
-        submission=name,
-        modality=split.modality,
-        track=split.track,
-        protocol=protocol.described() | {"sha256": protocol.sha256},
-        split=describe_split(split),
-        provenance={
-            "identity": identity,
-            "engine": ENGINE,
-            "temperature": scale,
-            "device": chosen.type,
-            "isolation": "none needed: no code of the submitter runs" if verified else "none",
-            "verified": verified,
-            "trained_on": model.weights.trained_on if isinstance(model, SubmittedModel) else "",
-            "command": model.weights.command if isinstance(model, SubmittedModel) else "",
-            "adversarial_sha256": _keep_images(worst),
-            "versions": {package: version(package) for package in VERSIONED},
-        },
-        labels=split.labels,
-        patient_ids=split.patient_ids,
-        image_ids=split.image_ids,
-        clean_margins=clean,
+        submission=plan.name,
+        modality=plan.split.modality,
+        track=plan.split.track,
+        protocol=plan.protocol.described() | {"sha256": plan.protocol.sha256},
+        split=describe_split(plan.split),
+        provenance=provenance,
+        labels=plan.split.labels[rows],
+        patient_ids=tuple(plan.split.patient_ids[row] for row in rows),
+        image_ids=tuple(plan.split.image_ids[row] for row in rows),
+        clean_margins=plan.clean[rows],
         attacks={
             attack: AttackResult(
                 tally.linf,
-                dict(zip(protocol.epsilons, tally.margins, strict=True)),
+                dict(zip(plan.protocol.epsilons, tally.margins, strict=True)),
                 tally.forward,
                 tally.backward,
             )
-            for attack, tally in tallies.items()
+            for attack, tally in results.tallies.items()
         },
         flags=tuple(flags),
-        description=model.submission.described()
-        if isinstance(model, SubmittedModel)
-        else {"title": name, "kind": "entry"},
+        description=entered.submission.described() if entered else {"title": plan.name, "kind": "entry"},
+        lowest_margins=results.unstopped[1] if plan.protocol.pursuit else None,
+        stored_margins=results.stored_margins,
+        validation=validation,
+    )
+
+
+def _evidence(
+    plan: Plan, results: Results, attacked: nn.Module, fresh: Sequence[Any], worst: np.ndarray
+) -> Evidence:
+    proven = [proof[:, proof[0] >= 0] for proof in results.proof.values()]
+    compared = sum(proof.shape[1] for proof in proven) * len(plan.protocol.epsilons)
+    other = sum(int(np.abs(proof[1] - proof[0]).sum()) for proof in proven)
+    return Evidence(
+        attacked=attacked,
+        worst=worst,
+        unstopped=results.unstopped if plan.protocol.pursuit else None,
+        full_grid=other / compared if compared else None,
+        silent=sum(tally.silent for tally in results.tallies.values()),
+        fresh=list(fresh) or None,
+    )
+
+
+def _incomplete(failures: Sequence[Failure]) -> list[Flag]:
+    if not failures:
+        return []
+    images = sum(failure.last - failure.first + 1 for failure in failures)
+    told = f"{images} images are missing, their blocks could not be computed: {failures[0].reason}"
+    return [Flag("incomplete", "doubt", float(images), 0.0, told)]
+
+
+def _validation(judge: nn.Module, plan: Plan, split: Split) -> Validation:
+    gaps = clean_gaps(judge, split, plan.protocol.micro_batch(*split.image_size), plan.device)
+    return Validation(
+        split.name,
+        split.sha256,
+        split.labels,
+        margins(gaps, torch.from_numpy(split.labels)).numpy(),
+        split.patient_ids,
+        split.image_ids,
     )
 
 
@@ -156,6 +258,8 @@ def describe_split(split: Split) -> dict[str, Any]:
 
 def save_times(path: Path, seconds: float, device: str) -> None:
     """Write how long it took, and where, beside a record, in a file of its own."""
+    import json
+
     body = {
         "seconds": round(seconds, 2),
         "device": device,
@@ -163,71 +267,3 @@ def save_times(path: Path, seconds: float, device: str) -> None:
     }
     body["date"] = time.strftime("%Y-%m-%d", time.gmtime())
     replace_file(path.with_suffix(".times.json"), (json.dumps(body, indent=1) + "\n").encode())
-
-
-def _source(model: nn.Module, split: Split) -> tuple[FolderSource | BareSource, str, bool]:
-    if isinstance(model, SubmittedModel):
-        return FolderSource(model.submission.folder, split.modality, split.track), model.identity, True
-    digest = hashlib.sha256(repr(model).encode())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return BareSource.of(model), "bare-" + digest.hexdigest(), False
-
-
-def blocks_folder(model: SubmittedModel, split: Split, protocol: Protocol, device: torch.device) -> Path:
-    """Where the finished blocks of an evaluation are kept; named by all that a block depends on."""
-    versions: Mapping[str, str] = {package: version(package) for package in VERSIONED}
-    text = json.dumps([model.identity, split.sha256, protocol.sha256, device.type, versions])
-    return cache_folder() / "blocks" / hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@contextmanager
-def _blocks_folder(
-    model: nn.Module, split: Split, protocol: Protocol, device: torch.device
-) -> Iterator[Path]:
-    """`blocks_folder`, or for a bare module a folder of this call alone.
-
-    A module's code is not part of its weights: two that differ only in `forward` must not
-    share blocks.
-    """
-    if isinstance(model, SubmittedModel):
-        yield blocks_folder(model, split, protocol, device)
-    else:
-        with tempfile.TemporaryDirectory(prefix="oncorobust-") as folder:
-            yield Path(folder)
-
-
-def _jobs(
-    source: FolderSource | BareSource,
-    split: Split,
-    clean: np.ndarray,
-    scale: float,
-    protocol: Protocol,
-    device: str,
-    folder: Path,
-) -> list[Job]:
-    return [
-        Job(
-            source,
-            split.part_of(start, start + protocol.block),
-            clean[start : start + protocol.block],
-            scale,
-            protocol,
-            number,
-            device,
-            folder / f"block-{number:05d}.safetensors",
-        )
-        for number, start in enumerate(range(0, len(split), protocol.block))
-    ]
-
-
-def _keep_images(worst: np.ndarray) -> str:
-    """Write the worst image of each original at the headline ε into the cache; returns the file's sha256."""
-    from safetensors.numpy import save
-
-    content = save({"images": worst})
-    digest = hashlib.sha256(content).hexdigest()
-    path = cache_folder() / "adversarial" / f"{digest}.safetensors"
-    if not path.exists():
-        replace_file(path, content)
-    return digest

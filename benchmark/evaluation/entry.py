@@ -11,14 +11,17 @@ from shutil import rmtree
 
 from benchmark.data.split import Split
 from benchmark.data.tracks import is_private, load_split, track_name
-from benchmark.errors import SubmissionError
-from benchmark.evaluation.engine import blocks_folder, choose_device, evaluate, save_times
+from benchmark.errors import DataError, SubmissionError
+from benchmark.evaluation.blocks import Failure
+from benchmark.evaluation.engine import choose_device, compute, conclude, evaluate, save_times
+from benchmark.evaluation.plan import Plan, blocks_folder, make_plan, parse_share
 from benchmark.evaluation.verify import Verification, is_current, verify
 from benchmark.files import require_writable
 from benchmark.folders import results_folder
-from benchmark.protocol import get_protocol
+from benchmark.protocol import AttackSpec, Protocol, get_protocol
 from benchmark.record import Record
 from benchmark.submission import SubmittedModel, load_submission, names, read_submission
+from benchmark.threat_model import parse_epsilon
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def run_entry(
         BenchmarkError: whatever cannot be read, judged or written; what was written before still stands.
     """
     started = time.perf_counter()
-    split = load_split(modality, track)
+    chosen = get_protocol(protocol)
+    split = load_split(modality, track, part_of_track(track, chosen))
     model = load_submission(name, modality, track)
     folder = records_folder(track, protocol) / modality
     path = folder / f"{model.submission.name}.json"
@@ -94,12 +98,104 @@ def run_entry(
             return Outcome(record, path, time.perf_counter() - started, verification)
     require_writable(folder, "ONCOROBUST_RESULTS")
     with _naming(model, modality):
-        record = evaluate(model, split, protocol, device, progress=progress)
-    path = record.save(folder)
-    _forget_blocks(model, split, protocol, device)
+        record = evaluate(model, split, chosen, device, "auto", progress, validation_part(modality, track))
+    path = finish(record, model, split, folder, device)
     seconds = time.perf_counter() - started
     save_times(path, seconds, str(choose_device(device)))
     return Outcome(record, path, seconds, None)
+
+
+def run_share(
+    name: str, modality: str, track: str, protocol: str, share: str, device: str = "auto"
+) -> tuple[int, int, list[Failure]]:
+    """Compute one share of the blocks of an entry, as one of several machines on a shared cache folder.
+
+    Args:
+        share: "i/n", every n-th block from the i-th on.
+
+    Returns:
+        Blocks that are finished by now, blocks in all, and what failed in this share.
+
+    Raises:
+        BenchmarkError: as `run_entry`.
+    """
+    model, plan = _planned(name, modality, track, protocol, device)
+    with _naming(model, modality):
+        failures, _ = compute(plan, plan.waiting(parse_share(share)))
+    return len(plan.jobs) - len(plan.waiting()), len(plan.jobs), failures
+
+
+def run_merge(name: str, modality: str, track: str, protocol: str, device: str = "auto") -> Outcome:
+    """Write the record of an entry whose blocks were computed in shares.
+
+    Raises:
+        DataError: blocks are missing; it says which and how to compute them.
+    """
+    started = time.perf_counter()
+    model, plan = _planned(name, modality, track, protocol, device)
+    folder = records_folder(track, protocol) / modality
+    require_writable(folder, "ONCOROBUST_RESULTS")
+    waiting = [job.block for job in plan.waiting()]
+    if waiting:
+        raise DataError(
+            f"{len(waiting)} of {len(plan.jobs)} blocks of {model.submission.name} on {modality} are not finished "
+            f"({', '.join(map(str, waiting[:8]))}{'…' if len(waiting) > 8 else ''}); compute them first: "
+            f"oncorobust evaluate {model.submission.name} --modality {modality} --protocol {protocol} --blocks i/n"
+        )
+    with _naming(model, modality):
+        record = conclude(plan, [], [], model, validation_part(modality, track))
+    path = finish(record, model, plan.split, folder, device)
+    return Outcome(record, path, time.perf_counter() - started, None)
+
+
+def _planned(name: str, modality: str, track: str, protocol: str, device: str) -> tuple[SubmittedModel, Plan]:
+    chosen = get_protocol(protocol)
+    split = load_split(modality, track, part_of_track(track, chosen))
+    model = load_submission(name, modality, track)
+    with _naming(model, modality):
+        return model, make_plan(model, split, chosen, choose_device(device))
+
+
+def part_of_track(track: str, protocol: Protocol) -> str:
+    """The part that a protocol asks for; "test" where the track cannot be drawn larger."""
+    return protocol.part if track == "phantom" else "test"
+
+
+def validation_part(modality: str, track: str) -> Split | None:
+    """The images that thresholds are set on; None where the track has none."""
+    try:
+        return load_split(modality, track, "validation")
+    except DataError:
+        return None
+
+
+def finish(record: Record, model: SubmittedModel, split: Split, folder: Path, device: str) -> Path:
+    """Save a record; its blocks are then done with, unless some are missing and can be tried again."""
+    path = record.save(folder)
+    if not record.missing:
+        protocol = get_protocol(record.protocol["name"])
+        if protocol.images is not None:
+            split = split.first_patients(protocol.images)
+        rmtree(blocks_folder(model, split, protocol, choose_device(device)), ignore_errors=True)
+    return path
+
+
+def run_attack(
+    spec: AttackSpec, name: str, modality: str, track: str, epsilons: Sequence[str], device: str = "auto"
+) -> Record:
+    """One attack outside the protocols, judged like any other; nothing is kept.
+
+    Raises:
+        BenchmarkError: as `run_entry`.
+    """
+    ordered = tuple(sorted(epsilons, key=parse_epsilon))
+    protocol = Protocol(f"attack-{spec.name}", 1, ordered, ordered[-1], (spec,), ranked=False)
+    split = load_split(modality, track)
+    model = load_submission(name, modality, track)
+    with _naming(model, modality):
+        record = evaluate(model, split, protocol, device)
+    rmtree(blocks_folder(model, split, protocol, choose_device(device)), ignore_errors=True)
+    return record
 
 
 @contextmanager
@@ -113,14 +209,6 @@ def _naming(model: SubmittedModel, modality: str) -> Iterator[None]:
         ) from error.__cause__
 
 
-def _forget_blocks(model: SubmittedModel, split: Split, protocol: str, device: str) -> None:
-    """The record is safe: what is asked again after this is computed again."""
-    chosen = get_protocol(protocol)
-    if chosen.images is not None:
-        split = split.first_patients(chosen.images)
-    rmtree(blocks_folder(model, split, chosen, choose_device(device)), ignore_errors=True)
-
-
 def costs(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
     """What this run took, as the table wants it: seconds and (forward, backward), by "<modality>/<submission>"."""
     named = {f"{outcome.record.modality}/{outcome.record.submission}": outcome for outcome in outcomes}
@@ -129,5 +217,8 @@ def costs(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, tupl
 
 
 def records_folder(track: str, protocol: str) -> Path:
-    """Where a track's records go: committed ones are ranked and public, all others stay in the cache."""
-    return results_folder(track_name(track), is_private(track) or not get_protocol(protocol).ranked)
+    """Where a track's records go: ranked ones are committed and public, the others stay in the cache, by protocol."""
+    chosen = get_protocol(protocol)
+    if chosen.ranked:
+        return results_folder(track_name(track), is_private(track))
+    return results_folder(track_name(track), True, chosen.name)

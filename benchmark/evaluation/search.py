@@ -13,12 +13,15 @@ import numpy as np
 from benchmark.evaluation.arena import Arena
 from benchmark.protocol import AttackSpec, Search
 
+FAR = 3.0  # times the range of the scouts' margins
+
 
 def grid(arena: Arena, spec: AttackSpec) -> None:
-    """Every image that was right, at every ε."""
+    """Every image that was right, at every ε, with as many starts as it takes to break it there."""
     for index in range(len(arena.protocol.epsilons)):
+        rows = np.flatnonzero(arena.right)
         for start in range(spec.starts):
-            arena.attempt(spec, np.flatnonzero(arena.right), index, start)
+            rows = rows[arena.attempt(spec, rows, index, start) > 0]
 
 
 def minimum(arena: Arena, spec: AttackSpec) -> None:
@@ -45,31 +48,62 @@ def survivors(arena: Arena, spec: AttackSpec) -> None:
 
 def bisection(arena: Arena, spec: AttackSpec) -> None:
     """Each image's threshold with one start, then every start just below it and at the headline ε."""
-    _Bisection(arena, spec).run()
+    search = _Bisection(arena, spec)
+    search.run()
+    if arena.protocol.proof:
+        search.prove()
 
 
 class _Bisection:
-    """`broken_at` is each image's smallest grid index known to be broken; E if none is."""
+    """Each image's threshold on the grid.
+
+    `broken_at` is each image's smallest grid index known to be broken, E if none is; `seen` the margin
+    of every attempt, (n, E, starts), NaN where not asked.
+    """
 
     def __init__(self, arena: Arena, spec: AttackSpec) -> None:
         self.arena, self.spec = arena, spec
         self.grid = np.array([float(epsilon) for epsilon in arena.protocol.epsilons])
-        self.headline = arena.protocol.epsilons.index(arena.protocol.headline)
         n, e = len(arena.images), len(self.grid)
         # Where earlier attacks broke the image: likely near this one's threshold, so asked there first.
         self.hint = np.searchsorted(self.grid, arena.smallest)
         self.broken_at = np.full(n, e)
-        self.tried = np.zeros((n, e, spec.starts), bool)
+        self.seen = np.full((n, e, spec.starts), np.nan, np.float32)
 
     def run(self) -> None:
         """Coarse, then settle."""
+        if self.arena.protocol.pursuit == self.spec.name:
+            self.arena.pursue(self.spec)
+            right, headline = self.arena.right, self.arena.headline
+            self.seen[right, headline, 0] = self.arena.tallies[self.spec.name].margins[headline, right]
+            self._update(np.flatnonzero(right))
         self._coarse()
         while self._settle():
             pass
 
+    def prove(self) -> None:
+        """Ask some images everywhere, and keep what threshold that gives beside the one found; nothing else is noted."""
+        rows = np.arange(0, len(self.seen), self.arena.protocol.proof or 1)
+        rows = rows[self.arena.right[rows]]
+        tally, seen = self.arena.tallies[self.spec.name], self.seen.copy()
+        linf = tally.linf.copy()
+        for index in range(len(self.grid)):
+            for start in range(self.spec.starts):
+                standing = ~(seen[rows, index] <= 0).any(1) & np.isnan(seen[rows, index, start])
+                for chunk in self.arena.chunks(rows[standing]):
+                    asked = self.arena.ask(self.spec, chunk, index, start)
+                    seen[chunk, index, start] = asked.margin
+                    linf[chunk] = np.fmin(linf[chunk], np.where(asked.margin <= 0, asked.distance, np.inf))
+                    tally.forward += asked.forward
+                    tally.backward += asked.backward
+        self.arena.proof[self.spec.name][:, rows] = (
+            self.broken_at[rows],
+            np.searchsorted(self.grid, linf[rows]),
+        )
+
     def _coarse(self) -> None:
         unbroken_at = np.full(len(self.broken_at), -1)
-        target = np.full(len(self.broken_at), self.headline)  # asked of all, so asked first
+        target = np.full(len(self.broken_at), self.arena.headline)  # asked of all, so asked first
         while (still := np.flatnonzero(self.arena.right & (self.broken_at - unbroken_at > 1))).size:
             self._ask(still, target[still], [0])
             held = still[self.broken_at[still] > target[still]]
@@ -79,26 +113,39 @@ class _Bisection:
                 target = np.where((unbroken_at < guess) & (guess < self.broken_at), guess, target)
 
     def _settle(self) -> bool:
-        """Every start just below the threshold and at the headline; whether anything was left to ask."""
-        asked = False
-        for target in (self.broken_at - 1, np.full_like(self.broken_at, self.headline)):
-            possible = self.arena.right & (target >= 0) & (target < self.broken_at)
-            rows = np.flatnonzero(possible)
-            rows = rows[~self.tried[rows, target[rows]].all(1)]
-            if rows.size:
-                self._ask(rows, target[rows], range(self.spec.starts))
-                asked = True
-        return asked
+        """Every start at the headline, then just below the threshold; whether anything was left to ask."""
+        headline = np.full_like(self.broken_at, self.arena.headline)
+        at_headline = self._ask_open(headline, range(self.spec.starts))
+        scouting = self._ask_open(self.broken_at - 1, range(min(self.spec.scouts, self.spec.starts)))
+        below = np.where(self._worth_more(), self.broken_at - 1, -1)
+        return self._ask_open(below, range(self.spec.starts)) or scouting or at_headline
+
+    def _worth_more(self) -> np.ndarray:
+        """(n,) bool: just below the threshold the scouts came near a success, or disagree, so all starts are asked.
+
+        Near is within three times the range of the scouts' margins; for five draws of a normal distribution the
+        rest lies seven standard deviations away. At the headline all starts are asked whatever the scouts say.
+        """
+        below = np.maximum(self.broken_at - 1, 0)
+        scouts = self.seen[np.arange(len(below)), below][:, : self.spec.scouts]
+        return scouts.min(1) <= FAR * (scouts.max(1) - scouts.min(1))
+
+    def _ask_open(self, target: np.ndarray, starts: range) -> bool:
+        """Ask what was not asked yet at each image's target (-1: nowhere); whether there was anything."""
+        rows = np.flatnonzero(self.arena.right & (target >= 0) & (target < self.broken_at))
+        rows = rows[np.isnan(self.seen[rows, target[rows]][:, starts]).any(1)]
+        if rows.size:
+            self._ask(rows, target[rows], starts)
+        return bool(rows.size)
 
     def _ask(self, rows: np.ndarray, targets: np.ndarray, starts: Iterable[int]) -> None:
         starts = list(starts)
         for index in np.unique(targets):
             group: np.ndarray = rows[targets == index]
             for start in starts:
-                todo = group[(self.broken_at[group] > index) & ~self.tried[group, index, start]]
+                todo = group[(self.broken_at[group] > index) & np.isnan(self.seen[group, index, start])]
                 if todo.size:
-                    self.tried[todo, index, start] = True
-                    self.arena.attempt(self.spec, todo, int(index), start)
+                    self.seen[todo, index, start] = self.arena.attempt(self.spec, todo, int(index), start)
                     self._update(todo)
 
     def _update(self, rows: Sequence[int] | np.ndarray) -> None:

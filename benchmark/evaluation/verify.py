@@ -11,9 +11,10 @@ from benchmark.attacks.two_class import margins
 from benchmark.data.split import Split
 from benchmark.errors import DataError
 from benchmark.evaluation.arena import Arena
-from benchmark.evaluation.blocks import FolderSource
 from benchmark.evaluation.engine import choose_device
 from benchmark.evaluation.judge import clean_gaps
+from benchmark.evaluation.layout import USUAL
+from benchmark.evaluation.source import LAYOUTS, FolderSource
 from benchmark.protocol import Protocol, get_protocol
 from benchmark.record import Record
 from benchmark.submission import SubmittedModel
@@ -36,7 +37,7 @@ class Verification:
 
 
 def is_current(record: Record, model: SubmittedModel, split: Split, protocol: str | Protocol) -> bool:
-    """Whether a record is of these weights, this data, this protocol and this engine."""
+    """Whether a record is whole, and of these weights, this data, this protocol and this engine."""
     protocol = get_protocol(protocol)
     if protocol.images is not None:
         split = split.first_patients(protocol.images)
@@ -44,6 +45,7 @@ def is_current(record: Record, model: SubmittedModel, split: Split, protocol: st
         record.provenance["identity"] == model.identity
         and record.split["sha256"] == split.sha256
         and record.protocol.get("sha256") == protocol.sha256
+        and not record.missing
     )
 
 
@@ -57,9 +59,11 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     if protocol.images is not None:
         split = split.first_patients(protocol.images)
     chosen = choose_device(device)
-    attacked, judge = (
-        m.to(chosen) for m in FolderSource(model.submission.folder, split.modality, split.track).models()
+    layout = record.provenance.get("layout", "")
+    source = FolderSource(
+        model.submission.folder, split.modality, split.track, layout if layout in LAYOUTS else USUAL
     )
+    attacked, judge = (m.to(chosen) for m in source.models())
     micro_batch = protocol.micro_batch(*split.image_size)
     gaps = clean_gaps(judge, split, micro_batch, chosen)
     clean = margins(gaps, torch.from_numpy(split.labels)).numpy()

@@ -1,20 +1,10 @@
-"""What an evaluation leaves, and the only code that knows its files.
-
-    <folder>/<submission>.json    what was asked, provenance, flags, and a summary that can be recomputed
-    <folder>/<submission>.csv     one row per image: true label, clean margin, and per attack the smallest
-                                  ‖δ‖∞ that broke it and the margins that were judged
+"""What an evaluation leaves: per-image truth, and the figures that follow from it.
 
 Margins (true logit minus the other) and distances are stored, never percentages.
-Times and the machine stand in `<submission>.times.json`, so that the record itself is
-the same, byte for byte, wherever it was computed.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -23,13 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import DataError, ProtocolError
-from benchmark.files import replace_files
+from benchmark.errors import ProtocolError
 from benchmark.statistics import accuracy_interval, balanced_accuracy
 from benchmark.threat_model import parse_epsilon
-
-# 1: the first.
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -58,8 +44,30 @@ class AttackResult:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """Clean margins of the validation part, from which thresholds are set before anyone looks at the test part.
+
+    labels: (M,) int64. margins: (M,) float32, true logit minus the other. patient_ids, image_ids: M names.
+    """
+
+    name: str
+    sha256: str
+    labels: np.ndarray
+    margins: np.ndarray
+    patient_ids: Sequence[str]
+    image_ids: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Record:
-    """Per-image truth of one submission on one split under one protocol."""
+    """Per-image truth of one submission on one split under one protocol.
+
+    lowest_margins: (N,) float32, how low an attack that was never stopped took each image's margin at the
+        headline ε, on all images, also those wrong when clean: what figures on confidence under attack
+        (AUROC, Brier, ECE, sensitivity at any threshold) are computed from. None where the protocol has none.
+    stored_margins: bits → (N,) float32, margins of the worst images after rounding to that depth.
+    validation: margins of the validation part; None where the track has none.
+    """
 
     submission: str
     modality: str
@@ -74,6 +82,9 @@ class Record:
     attacks: Mapping[str, AttackResult]
     flags: tuple[Flag, ...] = ()
     description: Mapping[str, Any] = field(default_factory=dict)
+    lowest_margins: np.ndarray | None = None
+    stored_margins: Mapping[int, np.ndarray] = field(default_factory=dict)
+    validation: Validation | None = None
 
     # -- what a reader asks ------------------------------------------------------------
 
@@ -88,15 +99,21 @@ class Record:
         return tuple(self.protocol["epsilons"])
 
     @property
+    def missing(self) -> Sequence[Mapping[str, Any]]:
+        """Blocks that could not be computed, each with its images and the reason; their images have no rows here."""
+        return self.provenance.get("missing", ())
+
+    @property
     def in_doubt(self) -> bool:
         """Whether some health check says not to believe the number."""
         return any(flag.severity == "doubt" for flag in self.flags)
 
     @property
     def ranked(self) -> bool:
-        """Whether this record may take a rank: a ranked protocol, no doubt, not a baseline, 20 patients, verified."""
+        """Whether this record may take a rank: a ranked protocol, whole, no doubt, not a baseline, 20 patients, verified."""
         return bool(
             self.protocol["ranked"]
+            and not self.missing
             and not self.in_doubt
             and self.description.get("kind") != "baseline"
             and self.split["patients"] >= 20
@@ -153,6 +170,10 @@ class Record:
         robust = self.robust(epsilon, attack)
         return balanced_accuracy(robust, self.labels) if balanced else float(robust.mean())
 
+    def stored_accuracy(self, bits: int) -> float:
+        """Robust accuracy at the headline ε when the worst images are stored with so many bits and judged again."""
+        return float((self.clean_correct & (self.stored_margins[bits] > 0)).mean())
+
     def summary(self) -> dict[str, Any]:
         """The figures of the page, recomputed from the per-image rows."""
         worst = {epsilon: self.robust(epsilon) for epsilon in self.epsilons}
@@ -178,106 +199,22 @@ class Record:
     # -- files -------------------------------------------------------------------------
 
     def save(self, folder: Path) -> Path:
-        """Write the two files, both or neither; returns the JSON's path.
+        """Write the record's files, all or none; returns the JSON's path.
 
         Raises:
             DataError: the folder cannot be written; what was there still is.
         """
-        table = self._table().encode()
-        body = {
-            "format": FORMAT,
-            "submission": self.submission,
-            "description": dict(self.description),
-            "modality": self.modality,
-            "track": self.track,
-            "split": dict(self.split),
-            "protocol": dict(self.protocol),
-            "provenance": dict(self.provenance),
-            "passes": {
-                name: {"forward": r.forward, "backward": r.backward} for name, r in self.attacks.items()
-            },
-            "flags": [asdict(flag) for flag in self.flags],
-            "summary": self.summary(),
-            "images_sha256": hashlib.sha256(table).hexdigest(),
-        }
-        path = Path(folder) / f"{self.submission}.json"
-        text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        replace_files({path.with_suffix(".csv"): table, path: text.encode()})
-        return path
+        from benchmark.record.files import write
+
+        return write(self, Path(folder))
 
     @classmethod
     def load(cls, path: Path) -> Record:
         """Read a record back.
 
         Raises:
-            DataError: the file or its table is missing, damaged, or of another format.
+            DataError: the file or its tables are missing, damaged, or of another format.
         """
-        path = Path(path)
-        again = "; evaluate the submission again (pytest benchmark/ --fresh)"
-        try:
-            body = json.loads(path.read_bytes())
-            if body["format"] != FORMAT:
-                raise DataError(
-                    f"record {path} has format {body['format']}, this version reads {FORMAT}{again}"
-                )
-            table = path.with_suffix(".csv").read_bytes()
-            if hashlib.sha256(table).hexdigest() != body["images_sha256"]:
-                raise DataError(f"record {path}: its table {path.stem}.csv was changed or cut short{again}")
-            rows = list(csv.DictReader(io.StringIO(table.decode())))
-            if not rows:
-                raise ValueError("its table has no rows")
-            return cls(
-                submission=body["submission"],
-                modality=body["modality"],
-                track=body["track"],
-                protocol=body["protocol"],
-                split=body["split"],
-                provenance=body["provenance"],
-                labels=np.array([int(row["label"]) for row in rows]),
-                patient_ids=tuple(row["patient_id"] for row in rows),
-                image_ids=tuple(row["image_id"] for row in rows),
-                clean_margins=np.array([row["clean_margin"] for row in rows], np.float32),
-                attacks={
-                    spec["name"]: _result(spec["name"], body, rows) for spec in body["protocol"]["attacks"]
-                },
-                flags=tuple(Flag(**flag) for flag in body["flags"]),
-                description=body["description"],
-            )
-        except FileNotFoundError as error:
-            raise DataError(f"record file {error.filename} is missing{again}") from None
-        except OSError as error:
-            raise DataError(f"record {path} cannot be read ({error.strerror}){again}") from None
-        except (KeyError, ValueError, TypeError) as error:
-            raise DataError(f"record {path} is damaged ({type(error).__name__}: {error}){again}") from None
+        from benchmark.record.files import read
 
-    def _table(self) -> str:
-        out = io.StringIO()
-        columns = ["image_id", "patient_id", "label", "clean_margin"]
-        values = [self.image_ids, self.patient_ids, self.labels, map(_number, self.clean_margins)]
-        for name, result in self.attacks.items():
-            columns.append(f"{name}_linf")
-            values.append([_number(x) for x in result.linf])
-            for epsilon in self.epsilons:
-                if epsilon in result.margins and np.isfinite(result.margins[epsilon]).any():
-                    columns.append(f"{name}@{epsilon}")
-                    values.append([_number(x) for x in result.margins[epsilon]])
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*values, strict=True))
-        return out.getvalue()
-
-
-def _number(x: np.floating[Any]) -> str:
-    """The shortest decimal that reads back as the same number; empty where there is none."""
-    return "" if not np.isfinite(x) else np.format_float_positional(x, unique=True, trim="-")
-
-
-def _result(name: str, body: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> AttackResult:
-    return AttackResult(
-        linf=np.array([row[f"{name}_linf"] or "inf" for row in rows], np.float64),
-        margins={
-            epsilon: np.array([row.get(f"{name}@{epsilon}") or "nan" for row in rows], np.float32)
-            for epsilon in body["protocol"]["epsilons"]
-        },
-        **body["passes"][name],
-    )
+        return read(Path(path))

@@ -1,0 +1,58 @@
+"""Where a worker process gets its models from: a folder on disk, or copies of a module given in Python."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmark.submission import SubmittedModel, load_submission
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A submission on disk: each process loads its own two instances.
+
+    layout: how its weights lie in memory, a name of LAYOUTS.
+    """
+
+    folder: Path
+    modality: str
+    track: str
+    layout: str = "channels last"
+
+    def models(self) -> tuple[nn.Module, nn.Module]:
+        """The model to attack and the model that judges."""
+        return _load_twice(self)
+
+
+@lru_cache(maxsize=2)
+def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
+    def load() -> SubmittedModel:
+        model = load_submission(source.folder, source.modality, source.track)
+        return model.to(memory_format=LAYOUTS[source.layout])
+
+    return load(), load()
+
+
+@dataclass(frozen=True)
+class BareSource:
+    """A module given in Python: judged by a copy that was made before any attack."""
+
+    attacked: nn.Module
+    judge: nn.Module
+
+    @classmethod
+    def of(cls, model: nn.Module) -> BareSource:
+        """Freeze two copies; the caller's own model is left alone."""
+        return cls(*(copy.deepcopy(model).eval().requires_grad_(False) for _ in range(2)))
+
+    def models(self) -> tuple[nn.Module, nn.Module]:
+        """The model to attack and the model that judges."""
+        return self.attacked, self.judge
