@@ -21,6 +21,9 @@ FLOORS = {
     "benchmark.protocol": 1,
     "benchmark.record": 1,
     "benchmark.statistics": 1,
+    "benchmark.directions": 1,
+    "benchmark.selective": 1,
+    "benchmark.paper_result": 1,
     "benchmark.data": 1,
     "benchmark.models": 1,
     "benchmark.submission_file": 1,
@@ -34,11 +37,13 @@ FLOORS = {
     "benchmark.cluster": 5,
     "leaderboard": 5,
     "benchmark.cli": 6,
+    "benchmark.cli_paper": 6,
     "benchmark.pytest_plugin": 6,
     "benchmark.test_robustness": 6,
     "benchmark.test_speed": 6,
 }
 FOR_THE_PAGE = {"record", "statistics", "modality", "protocol", "errors", "files", "folders", "threat_model"}
+FOR_THE_PAGE |= {"paper_result", "directions"}
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}
 
 FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/*.py")])
