@@ -57,7 +57,7 @@ REFUSED: dict[str, str] = {
     "Pixle": _OTHER_NORM,
     "JSMA": _OTHER_NORM,
     "GN": "it is Gaussian noise without a bound; the noise control is sign_noise",
-    "VANILA": "it changes nothing",
+    "VANILA": "it returns the images as they are",
     "LGV": "it trains the model further, and a submission is frozen",
     "MultiAttack": "it combines attacks; the worst case over the battery does that here",
 }

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmark.attacks.two_class import gap, margins
+from benchmark.attacks.two_class import SMALLEST_TEMPERATURE, gap, margins
+from benchmark.errors import SubmissionError
 
 
 class EveryImageBroken(Exception):  # noqa: N818 - a signal, not an error
@@ -40,6 +41,11 @@ class Counted(nn.Module):
         """The model's logits, unchanged."""
         self.alive()
         logits = self.model(images)
+        if logits.ndim != 2 or logits.shape[0] != len(images) or logits.shape[1] not in (1, 2):
+            raise SubmissionError(
+                f"the model returned shape {tuple(logits.shape)} for {len(images)} images, "
+                f"expected ({len(images)}, 2) or ({len(images)}, 1) for any number of images"
+            )
         self.forward_passes += len(images)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)
@@ -73,6 +79,8 @@ class Watched(Counted):
 
     def forward(self, images: Tensor) -> Tensor:
         """The model's logits where an image still stands, its last ones where it was broken."""
+        if len(images) != len(self.labels):  # the attack has dropped some: rows have no names any more
+            return super().forward(images)
         if self.first is None:
             logits = super().forward(images)
             self.first = images.detach().clone()
@@ -98,6 +106,9 @@ class Watched(Counted):
 class Followed(Counted):
     """Lets an attack go on to its last step, and keeps each image's iterate of lowest margin.
 
+    APGD passes over images that are wrong when clean. To them a constant is added that makes them right, which
+    leaves every gradient's sign as it is; what is kept are the margins without it.
+
     Attributes:
         lowest: (N, 1, H, W), the iterate with the lowest margin. first, broken: as in `Watched`.
         trace: one (N,) margin for every forward pass.
@@ -111,17 +122,22 @@ class Followed(Counted):
         self.lowest = torch.empty(0)
         self.margin = torch.empty(0)
         self.trace: list[Tensor] = []
+        self.lift = torch.empty(0)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The model's logits, unchanged."""
+        """The model's logits, with the constant where there is one."""
         logits = super().forward(images)
         seen, margin = images.detach(), margins(gap(logits.detach()), self.labels)
         if self.first is None:
             self.first, self.lowest, self.margin = seen.clone(), seen.clone(), margin.clone()
+            scale = margin.abs().median().clamp(min=SMALLEST_TEMPERATURE)
+            needed = torch.where(margin > 0, 0.0, scale - margin)
+            self.lift = torch.where(self.labels == 1, needed, -needed)
         new = (margin <= 0) & ~self.broken
         self.first[new] = seen[new]
         self.broken |= new
         lower = margin < self.margin
         self.lowest[lower], self.margin[lower] = seen[lower], margin[lower]
         self.trace.append(margin)
-        return logits
+        disease = logits[:, -1] + self.lift
+        return torch.stack((logits[:, 0], disease), 1) if logits.shape[1] == 2 else disease[:, None]
