@@ -1,0 +1,78 @@
+"""What others did to the images that the battery left standing, in files of their own beside a record.
+
+    <folder>/<submission>.second-opinion.json   AutoAttack by its authors, on the survivors at the headline ε
+    <folder>/<submission>.external.json         adversarial images that third parties sent, checked and judged here
+    <folder>/all.transfer.json                  each entry's adversarial images judged on every other entry
+
+Each names the record it is of by the checksum of its table; what is of another record is passed over, with a
+sentence. What they break lowers "best known", which stands beside the protocol's number and never moves a rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.record import Flag
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An image that fell: by which attack (empty for images that were sent), achieved ‖δ‖∞, judged margin."""
+
+    image_id: str
+    attack: str
+    linf: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class SecondOpinion:
+    """What an independent attack code did to a record's survivors.
+
+    asked: how many images were given to it. passes: attack → {"forward", "backward"}, in images.
+    warnings: what the code itself says of the model.
+    """
+
+    record_sha256: str
+    code: str
+    version: str
+    attacks: tuple[Mapping[str, Any], ...]
+    epsilon: str
+    temperature: float
+    seed: int
+    device: str
+    asked: int
+    broken: tuple[Broken, ...]
+    passes: Mapping[str, Mapping[str, int]]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> Flag | None:
+        """What our battery missed, if anything, as a notice."""
+        if not self.broken:
+            return None
+        by = {spec["name"]: sum(b.attack == spec["name"] for b in self.broken) for spec in self.attacks}
+        told = ", ".join(f"{name} {count}" for name, count in by.items() if count)
+        return Flag(
+            "battery-missed",
+            "notice",
+            len(self.broken) / self.asked,
+            0.0,
+            f"{self.code} {self.version} broke {len(self.broken)} of the {self.asked} images that the battery left "
+            f"standing at ε = {self.epsilon} ({told})",
+        )
+
+
+@dataclass(frozen=True)
+class ExternalImages:
+    """One file of adversarial images: who sent it, how many images it held, and which of them broke the model."""
+
+    record_sha256: str
+    sha256: str
+    file: str
+    name: str
+    link: str
+    images: int
+    broken: tuple[Broken, ...]
