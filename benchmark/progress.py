@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+SECONDS = 0.5  # between two looks at the news
 
 
 class Advance(Protocol):
@@ -15,9 +18,15 @@ class Advance(Protocol):
         """Advance the bar."""
 
 
+# What goes on at this moment: a few words, and how much is done besides what was advanced.
+News = Callable[[], tuple[str, float]]
+
+
 @contextmanager
-def progress_bar(title: str, total: int, show: bool = True) -> Iterator[Advance]:
-    """Show `title`, a bar, how many of `total`, time gone and time left; nothing where no one watches."""
+def progress_bar(
+    title: str, total: int, show: bool = True, news: News = lambda: ("", 0.0)
+) -> Iterator[Advance]:
+    """Show `title`, a bar, how many of `total`, time gone, time left and the news; nothing where no one watches."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -35,10 +44,31 @@ def progress_bar(title: str, total: int, show: bool = True) -> Iterator[Advance]
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[words]}"),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not (show and console.is_terminal)
-    ) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda count=1: progress.advance(task, count)
+    watched = show and console.is_terminal
+    over = threading.Event()
+    done = 0
+    with Progress(*columns, console=console, transient=True, disable=not watched) as progress:
+        task = progress.add_task(title, total=total, words="")
+
+        def look() -> None:
+            while not over.wait(SECONDS):
+                words, more = news()
+                progress.update(task, completed=done + more, words=words)
+
+        def advance(count: int = 1) -> None:
+            nonlocal done
+            done += count
+            progress.update(task, completed=max(done, progress.tasks[0].completed))
+
+        watcher = threading.Thread(target=look, daemon=True)
+        if watched:
+            watcher.start()
+        try:
+            yield advance
+        finally:
+            over.set()
+            if watched:
+                watcher.join()

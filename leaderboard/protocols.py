@@ -12,7 +12,10 @@ from leaderboard.words import plain_text, slug
 
 SEARCHES = {
     "grid": "every image at every ε",
-    "bisection": "each image's threshold by bisection; every unbroken image in full at the headline ε",
+    "bisection": (
+        "each image's threshold by bisection, with all starts just below it unless the first {scouts} stay "
+        "far from a success; every unbroken image in full at the headline ε"
+    ),
     "minimum": "one run for the smallest perturbation",
     "survivors": "images that nothing before it broke, at ε",
 }
@@ -41,9 +44,21 @@ def protocol_view(protocol: Mapping[str, Any]) -> ProtocolView:
             ("headline ε", str(protocol["headline"])),
             ("images", images),
             ("seed, block", f"{protocol['seed']}, {protocol['block']} images"),
+            *_extras(protocol),
         ),
         attacks=tuple(_attack(spec) for spec in protocol["attacks"]),
     )
+
+
+def _extras(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    extras = []
+    if protocol.get("pursuit"):
+        extras.append(
+            ("never stopped", f"{protocol['pursuit']} at the headline ε, on every image, to its last step")
+        )
+    if protocol.get("proof"):
+        extras.append(("proof", f"every {protocol['proof']}th image of a block is asked at every ε"))
+    return extras
 
 
 def _attack(spec: Mapping[str, Any]) -> AttackView:
@@ -52,7 +67,9 @@ def _attack(spec: Mapping[str, Any]) -> AttackView:
         parameters.append(f"step = {spec['step']:g} ε")
     if spec["starts"] > 1:
         parameters.append(f"starts = {spec['starts']}")
-    search = SEARCHES.get(spec["search"], str(spec["search"]))
+    search = SEARCHES.get(spec["search"], str(spec["search"])).format(
+        scouts=spec.get("scouts", spec["starts"])
+    )
     return AttackView(
         title=str(spec["title"]),
         method=f"{spec['method']}, {'white box' if spec['white_box'] else 'black box'}",

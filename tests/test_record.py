@@ -132,7 +132,9 @@ def test_the_summary_can_be_had_from_the_rows_alone():
         "0.008": 1,
     }
     assert summary["by_attack"]["noise"]["0.008"] == pytest.approx(5 / 6)
-    assert summary["robust_by_class"] == {"0": pytest.approx(1 / 3), "1": 0.0}
+    by_class = summary["directions"]
+    assert by_class["none_to_disease"]["kept"]["0.008"]["value"] == pytest.approx(1 / 3)
+    assert by_class["disease_to_none"]["kept"]["0.008"]["value"] == 0.0
 
 
 # -- files -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -58,6 +58,7 @@ class Arena:
         images: (n, 1, H, W) float32. labels: (n,) int64. clean: (n,) float32 clean margins.
         temperature: T of the whole split.
         block: number of this block; enters the seeds.
+        tell: called with what is tried next, for those who wait.
 
     Attributes:
         worst, worst_margin: the image within the headline ε with the lowest margin seen, and that margin.
@@ -75,6 +76,7 @@ class Arena:
     temperature: float
     protocol: Protocol
     block: int
+    tell: Callable[[AttackSpec, str], None] = lambda spec, epsilon: None
     tallies: dict[str, Tally] = field(default_factory=dict)
     proof: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -123,6 +125,7 @@ class Arena:
     def ask(self, spec: AttackSpec, rows: np.ndarray, index: int | None, start: int) -> Asked:
         """One attempt on at most a micro-batch of images; nothing is noted."""
         threat = self._threat(index)
+        self.tell(spec, str(threat.epsilon) if index is not None else "any")
         images, labels = self._at(rows)
         with self._naming(spec, threat):
             proposal = propose(
@@ -158,6 +161,7 @@ class Arena:
         """Let `spec` go on to its last step at the headline ε, on every image, also those that were wrong when clean."""
         threat = self._threat(self.headline)
         for rows in self.chunks(np.arange(len(self.images))):
+            self.tell(spec, str(threat.epsilon))
             images, labels = self._at(rows)
             with self._naming(spec, threat):
                 found = pursue(

@@ -19,6 +19,7 @@ from benchmark.data.split import Split
 from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation.arena import BITS, Arena, Tally
 from benchmark.evaluation.judge import one_thread
+from benchmark.evaluation.news import Reporter
 from benchmark.evaluation.search import run_battery
 from benchmark.evaluation.source import BareSource, FolderSource
 from benchmark.files import replace_file
@@ -37,6 +38,11 @@ class Job:
     block: int
     device: str
     path: Path
+
+    @property
+    def news(self) -> Path:
+        """Where the block tells what it is at."""
+        return self.path.with_suffix(".now")
 
 
 @dataclass(frozen=True)
@@ -58,18 +64,21 @@ def run_job(job: Job) -> Failure | None:
     Raises:
         DataError: the file cannot be written.
     """
+    reporter = Reporter(job.news, job.protocol)
     try:
-        arena = _fought(job)
+        arena = _fought(job, reporter)
         with one_thread():
             stored = arena.stored()
     except SubmissionError as error:
         first = job.block * job.protocol.block
         return Failure(job.block, first, first + len(job.split) - 1, str(error))
+    finally:
+        reporter.over()
     save_block(job.path, arena, stored)
     return None
 
 
-def _fought(job: Job) -> Arena:
+def _fought(job: Job, reporter: Reporter) -> Arena:
     device = torch.device(job.device)
     attacked, judge = (model.to(device) for model in job.source.models())
     images, labels = job.split.batch()
@@ -83,6 +92,7 @@ def _fought(job: Job) -> Arena:
             job.temperature,
             job.protocol,
             job.block,
+            reporter,
         )
         run_battery(arena)
     return arena

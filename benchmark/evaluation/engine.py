@@ -22,6 +22,7 @@ from benchmark.evaluation.adversarial import keep_images, mapped
 from benchmark.evaluation.blocks import Failure, Job, Results, merge, run_job
 from benchmark.evaluation.health import Evidence, fresh_jobs, health_checks, run_fresh_job
 from benchmark.evaluation.judge import clean_gaps, one_thread
+from benchmark.evaluation.news import news_of
 from benchmark.evaluation.plan import VERSIONED, Plan, announce, make_plan
 from benchmark.evaluation.pool import Task, run_all
 from benchmark.files import replace_file
@@ -89,7 +90,8 @@ def compute(
     announce(plan)
     images = [len(job.split) for job in jobs] + [0] * len(beside)
     title = f"{plan.name} · {plan.split.modality} · {plan.protocol.name}"
-    with progress_bar(title, len(plan.split), progress) as advance:
+    news = news_of([job.news for job in jobs], [len(job.split) for job in jobs])
+    with progress_bar(title, len(plan.split), progress, news) as advance:
         advance(len(plan.split) - sum(images))
         tasks: list[Task] = [(run_job, job) for job in jobs]
         results = run_all([*tasks, *beside], str(plan.device), lambda number: advance(images[number]))

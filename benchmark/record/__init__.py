@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.directions import directions
 from benchmark.errors import ProtocolError
 from benchmark.statistics import accuracy_interval, balanced_accuracy
 from benchmark.threat_model import parse_epsilon
@@ -190,10 +191,10 @@ class Record:
                 name: {epsilon: self.robust_accuracy(epsilon, name) for epsilon in self.epsilons}
                 for name in self.attacks
             },
-            "robust_by_class": {
-                str(label): float(worst[self.headline][self.labels == label].mean())
-                for label in np.unique(self.labels)
-            },
+            "directions": directions(
+                self.labels, self.clean_correct, self.minimal_epsilon, self.patient_ids, self.epsilons
+            ).described(),
+            "stored": {str(bits): self.stored_accuracy(bits) for bits in sorted(self.stored_margins)},
         }
 
     # -- files -------------------------------------------------------------------------
