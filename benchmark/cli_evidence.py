@@ -1,0 +1,58 @@
+"""The commands `external` and `transfer`: evidence beside the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmark.modality import MODALITIES
+from benchmark.protocol import PROTOCOLS
+
+track_option = click.option(
+    "--track", default="phantom", show_default=True, help="phantom, or a folder of images."
+)
+protocol_option = click.option(
+    "--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True
+)
+device_option = click.option("--device", default="auto", show_default=True)
+
+
+@click.command()
+@click.argument("submission")
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@track_option
+@protocol_option
+@device_option
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+def external(
+    submission: str, modality: str, track: str, protocol: str, device: str, files: tuple[Path, ...]
+) -> None:
+    """Judge adversarial images that someone sent, and credit what they break of SUBMISSION.
+
+    FILES are safetensors with images (n, 1, H, W) float32 inside the ball at the headline ε, and the metadata
+    image_ids (a JSON list), name and link. The verdicts go beside the record.
+
+    Example: oncorobust external vgg16-slim-naive --modality ct sent.safetensors
+    """
+    from benchmark.evaluation.evidence import add_files
+
+    for line in add_files(submission, modality, files, track, protocol, device):
+        click.echo(line)
+
+
+@click.command()
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@track_option
+@protocol_option
+@device_option
+def transfer(modality: str, track: str, protocol: str, device: str) -> None:
+    """Judge each entry's adversarial images on every other entry of the same split. Forward passes only.
+
+    Example: oncorobust transfer --modality ct
+    """
+    from benchmark.evaluation.evidence import transfer_lines
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        for line in transfer_lines(name, track, protocol, device):
+            click.echo(line)
