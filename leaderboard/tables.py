@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.evidence.best_known import BestKnown
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
@@ -61,6 +62,7 @@ class Row:
     backward: int
     seconds: float | None
     curve: tuple[Point, ...]
+    best_known: BestKnown | None = None
 
 
 @dataclass(frozen=True)
@@ -82,26 +84,36 @@ class Table:
         return bool(self.protocol["ranked"])
 
 
-def collect(records: Sequence[Record], seconds: Mapping[str, float] | None = None) -> tuple[Table, ...]:
+def collect(
+    records: Sequence[Record],
+    seconds: Mapping[str, float] | None = None,
+    best: Mapping[str, BestKnown] | None = None,
+) -> tuple[Table, ...]:
     """Group records into tables and compute every figure.
 
     Args:
         records: of any track, modality and protocol.
         seconds: what an evaluation took, keyed "<track>/<modality>/<submission>".
+        best: best known of the entries that others attacked, keyed alike; it moves no figure and no rank.
 
     Raises:
         DataError: records of one table differ in protocol or images, so they cannot be compared.
     """
-    return tuple(_table(group, seconds or {}) for group in by_table(records))
+    return tuple(_table(group, seconds or {}, best or {}) for group in by_table(records))
 
 
-def _table(records: Sequence[Record], seconds: Mapping[str, float]) -> Table:
+def _table(records: Sequence[Record], seconds: Mapping[str, float], best: Mapping[str, BestKnown]) -> Table:
     check_comparable(records)
     first = records[0]
     ranks = _ranks(records)
     home = f"{first.track}/{first.modality}"
     rows = [
-        _row(record, ranks.get(record.submission), seconds.get(f"{home}/{record.submission}"))
+        _row(
+            record,
+            ranks.get(record.submission),
+            seconds.get(f"{home}/{record.submission}"),
+            best.get(f"{home}/{record.submission}"),
+        )
         for record in records
     ]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -row.balanced.value, row.submission))
@@ -136,7 +148,7 @@ def _ranks(records: Sequence[Record]) -> dict[str, int]:
     return ranks
 
 
-def _row(record: Record, rank: int | None, seconds: float | None) -> Row:
+def _row(record: Record, rank: int | None, seconds: float | None, best: BestKnown | None) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
     clean = balanced_accuracy(record.clean_correct, record.labels)
@@ -163,6 +175,7 @@ def _row(record: Record, rank: int | None, seconds: float | None) -> Row:
         backward=sum(result.backward for result in record.attacks.values()),
         seconds=seconds,
         curve=(Point("0", clean, clean), *points),
+        best_known=best,
     )
 
 
