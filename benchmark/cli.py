@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from benchmark.cli_bench import bench
+from benchmark.cli_evaluate import attack, clean, evaluate, merge, status
+from benchmark.cli_evidence import external, transfer
+from benchmark.cli_paper import paper
 from benchmark.errors import BenchmarkError
 from benchmark.modality import MODALITIES
-from benchmark.protocol import FULL_GRID, PROTOCOLS
-
-if TYPE_CHECKING:
-    from benchmark.evaluation.entry import Outcome
 
 MODALITY = click.Choice([*MODALITIES, "all"])
 
@@ -36,189 +36,6 @@ class _Sentences(click.Group):
 @click.version_option(package_name="oncorobust")
 def main() -> None:
     """Can a deep model of oncologic images be trusted when pixels move a little?"""
-
-
-PROTOCOL = click.Choice([*PROTOCOLS])
-ENTRY_OPTIONS = (
-    click.argument("submission"),
-    click.option("--modality", type=MODALITY, default="all", show_default=True),
-    click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images."),
-    click.option("--protocol", type=PROTOCOL, default="standard", show_default=True),
-    click.option("--device", default="auto", show_default=True),
-)
-
-
-def _entry_options(command: Any) -> Any:
-    for option in reversed(ENTRY_OPTIONS):
-        command = option(command)
-    return command
-
-
-@main.command()
-@_entry_options
-@click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
-@click.option(
-    "--full-grid", is_flag=True, help="Ask every image at every ε: the reference, many times dearer."
-)
-@click.option("--blocks", metavar="i/n", help="Compute the i-th of n shares of the blocks only; see merge.")
-@click.option(
-    "--attack-seeds", metavar="K", type=click.IntRange(2), help="Repeat with K seeds and tell the spread."
-)
-def evaluate(
-    submission: str,
-    modality: str,
-    track: str,
-    protocol: str,
-    device: str,
-    fresh: bool,
-    full_grid: bool,
-    blocks: str | None,
-    attack_seeds: int | None,
-) -> None:
-    """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
-
-    Finished blocks are kept, so an interrupted evaluation goes on where it stopped.
-
-    Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
-    """
-    from benchmark.evaluation.entry import run_entry, run_share
-
-    asked = protocol + FULL_GRID if full_grid else protocol
-    if blocks:
-        for name, each in _entries(submission, modality, track):
-            finished, of, failures = run_share(name, each, track, asked, blocks, device)
-            click.echo(f"{name} · {each}: {finished} of {of} blocks are finished")
-            for failure in failures:
-                click.echo(f"  block {failure.block} failed: {failure.reason}", err=True)
-        return
-    if attack_seeds:
-        from benchmark.evaluation.seeds import run_seeds
-
-        for name, each in _entries(submission, modality, track):
-            for line in run_seeds(name, each, track, asked, attack_seeds, device):
-                click.echo(line)
-        return
-    _tell(
-        [
-            run_entry(name, each, track, asked, fresh, device)
-            for name, each in _entries(submission, modality, track)
-        ]
-    )
-
-
-@main.command()
-@_entry_options
-def merge(submission: str, modality: str, track: str, protocol: str, device: str) -> None:
-    """Write the record of SUBMISSION from blocks that `evaluate --blocks i/n` computed, on this or other machines.
-
-    All share one cache folder (ONCOROBUST_CACHE). Refused while blocks are missing.
-
-    Example: oncorobust merge vgg16-slim-naive --modality ct --protocol quick
-    """
-    from benchmark.evaluation.entry import run_merge
-
-    _tell(
-        [
-            run_merge(name, each, track, protocol, device)
-            for name, each in _entries(submission, modality, track)
-        ]
-    )
-
-
-def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]]:
-    from benchmark.evaluation.entry import entries
-
-    found = entries(modality, track, submission)
-    if not found:
-        raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
-    return found
-
-
-def _tell(outcomes: list[Outcome]) -> None:
-    from benchmark.evaluation.entry import costs
-    from leaderboard.terminal import render_text
-
-    seconds, passes = costs(outcomes)
-    click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
-    for outcome in outcomes:
-        click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
-
-
-@main.command()
-@click.argument("submission")
-@click.argument("attack")
-@click.option("--modality", type=MODALITY, default="all", show_default=True)
-@click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
-@click.option(
-    "--epsilon", "epsilons", multiple=True, default=("0.004",), show_default=True, help="May be repeated."
-)
-@click.option("--starts", type=click.IntRange(1), default=1, show_default=True)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the attack; may be repeated.",
-)
-@click.option("--device", default="auto", show_default=True)
-def attack(
-    submission: str,
-    attack: str,
-    modality: str,
-    track: str,
-    epsilons: tuple[str, ...],
-    starts: int,
-    settings: tuple[str, ...],
-    device: str,
-) -> None:
-    """Try one L∞ ATTACK of torchattacks, by its name there, on SUBMISSION: outside the protocols, judged like any other.
-
-    Example: oncorobust attack vgg16-slim-naive VMIFGSM --modality ct --set steps=5
-    """
-    from benchmark.attacks.battery import named
-    from benchmark.evaluation.entry import run_attack
-
-    spec = named(attack, starts, **dict(_setting(text) for text in settings))
-    for name, each in _entries(submission, modality, track):
-        record = run_attack(spec, name, each, track, epsilons, device)
-        click.echo(f"{record.submission} · {each}: clean {record.clean_accuracy:.3f}")
-        for epsilon in record.epsilons:
-            click.echo(f"  {attack} ε = {epsilon}: {record.robust_accuracy(epsilon):.3f} robust")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    import ast
-
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
-@main.command()
-def status() -> None:
-    """What the cache holds: unfinished evaluations, adversarial images, drawn splits.
-
-    Example: oncorobust status
-    """
-    from benchmark.evaluation.housekeeping import lines
-
-    for line in lines():
-        click.echo(line)
-
-
-@main.command()
-@click.argument("kinds", nargs=-1, required=True)
-def clean(kinds: tuple[str, ...]) -> None:
-    """Remove KINDS of things from the cache: blocks, adversarial, layouts, phantom. Records are never touched.
-
-    Example: oncorobust clean blocks adversarial
-    """
-    from benchmark.evaluation import housekeeping
-
-    for kind in kinds:
-        click.echo(f"{kind}: {housekeeping.clean(kind):.1f} MB removed")
 
 
 @main.command()
@@ -309,3 +126,7 @@ def draw_test(modality: str) -> None:
 
     path = draw_test_part(modality)
     click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")
+
+
+for command in (evaluate, merge, attack, external, transfer, paper, bench, status, clean):
+    main.add_command(command)

@@ -30,6 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--track", default="phantom", help="phantom, or a folder of images")
     group.addoption("--protocol", default="standard", help=", ".join(PROTOCOLS))
     group.addoption("--fresh", action="store_true", help="evaluate also what has a current record")
+    group.addoption(
+        "--second-opinion",
+        action="store_true",
+        help="then let AutoAttack by its authors try what still stands",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"unknown track {track!r}; expected phantom, clinical or a folder of images")
     if config.getoption("submission"):  # named by hand: a wrong request, not a failed collection
         _cases(config)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The table of speed takes minutes and judges no entry, so it is made only when its file is named."""
+    named = any("test_speed" in argument for argument in config.args)
+    return True if collection_path == Path(__file__).with_name("test_speed.py") and not named else None
 
 
 def _cases(config: pytest.Config) -> list[tuple[str, str]]:
@@ -84,6 +95,11 @@ def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
         try:
             with capture.global_and_fixture_disabled():  # the progress bar is for the person who waits
                 outcome = run_entry(*entry, option("track"), option("protocol"), option("fresh"))
+                if option("second_opinion"):
+                    from benchmark.evaluation.evidence import ask_second_opinion
+
+                    for line in ask_second_opinion(*entry, option("track"), option("protocol")):
+                        print(line)
         except BenchmarkError as error:
             told = str(error)
         if told:  # outside of the handler, or pytest prints the sentence twice

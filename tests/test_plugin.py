@@ -71,7 +71,7 @@ def test_an_entry_is_evaluated_with_a_table_and_a_page(run, constant, cache, sca
     assert "1 evaluated, 0 verified" in done.stdout
     assert "page: " in done.stdout
     assert not list((cache.parent / "results").glob("**/*"))  # one's own images stay private
-    (record,) = cache.glob("private/results/scans/ct/constantlike.json")
+    (record,) = cache.glob("private/results-quick/scans/ct/constantlike.json")
     assert json.loads(record.read_text("utf-8"))["protocol"]["name"] == "quick"
 
 

@@ -1,0 +1,215 @@
+"""The commands about evaluations: evaluate, merge, attack, and what they leave in the cache: status, clean."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.errors import BenchmarkError
+from benchmark.modality import MODALITIES
+from benchmark.protocol import FULL_GRID, PROTOCOLS
+
+if TYPE_CHECKING:
+    from benchmark.evaluation.entry import Outcome
+
+MODALITY = click.Choice([*MODALITIES, "all"])
+ENTRY_OPTIONS = (
+    click.argument("submission"),
+    click.option("--modality", type=MODALITY, default="all", show_default=True),
+    click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images."),
+    click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True),
+    click.option(
+        "--full-grid", is_flag=True, help="Ask every image at every ε: the reference, many times dearer."
+    ),
+    click.option("--device", default="auto", show_default=True),
+)
+
+
+def _entry_options(command: Any) -> Any:
+    for option in reversed(ENTRY_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_entry_options
+@click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
+@click.option("--blocks", metavar="i/n", help="Only compute the i-th of n shares of the blocks; see merge.")
+@click.option(
+    "--attack-seeds", metavar="K", type=click.IntRange(2), help="Only tell the spread over K seeds."
+)
+@click.option(
+    "--second-opinion", is_flag=True, help="Then let AutoAttack by its authors try what still stands."
+)
+def evaluate(
+    submission: str,
+    modality: str,
+    track: str,
+    protocol: str,
+    full_grid: bool,
+    device: str,
+    fresh: bool,
+    blocks: str | None,
+    attack_seeds: int | None,
+    second_opinion: bool,
+) -> None:
+    """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
+
+    Finished blocks are kept, so an interrupted evaluation goes on where it stopped.
+
+    Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
+    """
+    entries = _entries(submission, modality, track)
+    asked = protocol + FULL_GRID if full_grid else protocol
+    if blocks:
+        _compute_share(entries, track, asked, blocks, device)
+    elif attack_seeds:
+        _tell_spread(entries, track, asked, attack_seeds, device)
+    else:
+        from benchmark.evaluation.entry import run_entry
+
+        _tell([run_entry(name, each, track, asked, fresh, device) for name, each in entries])
+    if second_opinion:
+        from benchmark.evaluation.evidence import ask_second_opinion
+
+        for name, each in entries:
+            for line in ask_second_opinion(name, each, track, asked, device):
+                click.echo(line)
+
+
+def _compute_share(
+    entries: list[tuple[str, str]], track: str, protocol: str, share: str, device: str
+) -> None:
+    from benchmark.evaluation.entry import run_share
+
+    failed = 0
+    for name, each in entries:
+        finished, of, failures = run_share(name, each, track, protocol, share, device)
+        failed += len(failures)
+        click.echo(f"{name} · {each}: {finished} of {of} blocks are finished")
+        for failure in failures:
+            click.echo(f"  block {failure.block} failed: {failure.reason}", err=True)
+    if failed:
+        sys.exit(2)
+
+
+def _tell_spread(entries: list[tuple[str, str]], track: str, protocol: str, seeds: int, device: str) -> None:
+    from benchmark.evaluation.seeds import run_seeds
+
+    for name, each in entries:
+        for line in run_seeds(name, each, track, protocol, seeds, device):
+            click.echo(line)
+
+
+@click.command()
+@_entry_options
+def merge(submission: str, modality: str, track: str, protocol: str, full_grid: bool, device: str) -> None:
+    """Write the record of SUBMISSION from blocks that `evaluate --blocks i/n` computed, on this or other machines.
+
+    All share one cache folder (ONCOROBUST_CACHE). Refused while blocks are missing.
+
+    Example: oncorobust merge vgg16-slim-naive --modality ct --protocol quick
+    """
+    from benchmark.evaluation.entry import run_merge
+
+    asked = protocol + FULL_GRID if full_grid else protocol
+    entries = _entries(submission, modality, track)
+    _tell([run_merge(name, each, track, asked, device) for name, each in entries])
+
+
+def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]]:
+    from benchmark.evaluation.entry import entries
+
+    found = entries(modality, track, submission)
+    if not found:
+        raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
+    return found
+
+
+def _tell(outcomes: list[Outcome]) -> None:
+    from benchmark.evaluation.entry import costs
+    from leaderboard.terminal import render_text
+
+    seconds, passes = costs(outcomes)
+    click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
+    for outcome in outcomes:
+        click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
+
+
+@click.command()
+@click.argument("submission")
+@click.argument("attack")
+@click.option("--modality", type=MODALITY, default="all", show_default=True)
+@click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
+@click.option(
+    "--epsilon", "epsilons", multiple=True, default=("0.004",), show_default=True, help="May be repeated."
+)
+@click.option("--starts", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the attack; may be repeated.",
+)
+@click.option("--device", default="auto", show_default=True)
+def attack(
+    submission: str,
+    attack: str,
+    modality: str,
+    track: str,
+    epsilons: tuple[str, ...],
+    starts: int,
+    settings: tuple[str, ...],
+    device: str,
+) -> None:
+    """Try one L∞ ATTACK of torchattacks, by its name there, on SUBMISSION: outside the protocols, judged like any other.
+
+    Example: oncorobust attack vgg16-slim-naive VMIFGSM --modality ct --set steps=5
+    """
+    from benchmark.attacks.battery import named
+    from benchmark.evaluation.entry import run_attack
+
+    spec = named(attack, starts, **dict(_setting(text) for text in settings))
+    for name, each in _entries(submission, modality, track):
+        record = run_attack(spec, name, each, track, epsilons, device)
+        click.echo(f"{record.submission} · {each}: clean {record.clean_accuracy:.3f}")
+        for epsilon in record.epsilons:
+            click.echo(f"  {attack} ε = {epsilon}: {record.robust_accuracy(epsilon):.3f} robust")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    import ast
+
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+@click.command()
+def status() -> None:
+    """What the cache holds: unfinished evaluations, adversarial images, drawn splits.
+
+    Example: oncorobust status
+    """
+    from benchmark.evaluation.housekeeping import lines
+
+    for line in lines():
+        click.echo(line)
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, required=True)
+def clean(kinds: tuple[str, ...]) -> None:
+    """Remove KINDS of things from the cache: blocks, adversarial, layouts, phantom. Records are never touched.
+
+    Example: oncorobust clean blocks adversarial
+    """
+    from benchmark.evaluation import housekeeping
+
+    for kind in kinds:
+        click.echo(f"{kind}: {housekeeping.clean(kind):.1f} MB removed")
