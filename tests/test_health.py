@@ -22,14 +22,28 @@ from models import (
     oracle_split,
     small_protocol,
 )
+from torch import nn
 
 from benchmark.data import phantom
 from benchmark.errors import SubmissionError
 from benchmark.evaluation import evaluate
 from benchmark.evaluation.arena import Tally
-from benchmark.evaluation.health import FRESH, health_checks
+from benchmark.evaluation.blocks import BareSource
+from benchmark.evaluation.health import (
+    FRESH,
+    Evidence,
+    FreshMargins,
+    answers,
+    fresh_jobs,
+    gradients,
+    health_checks,
+    outcomes,
+    run_fresh_job,
+)
+from benchmark.evaluation.health.fresh import memorised
+from benchmark.evaluation.health.probes import PROBED, Probes, spread
 
-CHEAP = small_protocol(NOISE, FGSM, BIM, SQUARE)
+SHORT = small_protocol(NOISE, FGSM, BIM, SQUARE)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +60,7 @@ CHEAP = small_protocol(NOISE, FGSM, BIM, SQUARE)
 def test_a_model_that_misleads_is_doubted_for_the_right_reason(model, flag):
     torch.manual_seed(0)
 
-    record = evaluate(model(), oracle_split(Linear()), CHEAP)
+    record = evaluate(model(), oracle_split(Linear()), SHORT)
 
     assert flag in [found.id for found in record.flags if found.severity == "doubt"]
     assert record.in_doubt
@@ -55,7 +69,7 @@ def test_a_model_that_misleads_is_doubted_for_the_right_reason(model, flag):
 
 def test_a_model_without_a_gradient_ends_in_a_sentence():
     with pytest.raises(SubmissionError, match=r"attack 'fgsm'.*does not require grad"):
-        evaluate(Detached(), oracle_split(Linear()), CHEAP)
+        evaluate(Detached(), oracle_split(Linear()), SHORT)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e4])
@@ -64,25 +78,32 @@ def test_an_honest_model_is_not_doubted_at_any_scale(scale):
         def spoil(self, g, images):
             return scale * torch.tanh(g)
 
-    record = evaluate(Honest(), oracle_split(Linear()), CHEAP)
+    record = evaluate(Honest(), oracle_split(Linear()), SHORT)
 
     assert [flag for flag in record.flags if flag.severity == "doubt"] == []
 
 
-# -- one attack outdone by another ---------------------------------------------------------
+# -- what the attacks' own results give away -------------------------------------------------
+
+N = 400
 
 
-def flags_of(broken, n=400, model=None, track="toy", split=None):
-    """The flags where each named attack broke the first so many images at the headline."""
-    split = split or make_split(np.full((n, 1, 16, 16), 0.6), np.arange(n) % 2, track=track)
+def examined(broken=None, clean=None, model=None, split=None, protocol=None, **evidence):
+    """What a check sees where each named attack broke the first so many images at the headline."""
+    split = split or make_split(np.full((N, 1, 16, 16), 0.6), np.arange(N) % 2)
+    protocol = protocol or small_protocol()
     tallies = {}
-    for spec in small_protocol().attacks:
+    for spec in protocol.attacks:
         linf = np.full(len(split), np.inf)
-        linf[: broken.get(spec.name, 0)] = 0.004
-        tallies[spec.name] = Tally(linf, np.zeros((len(EPSILONS), len(split)), np.float32))
-    clean = np.ones(len(split), np.float32)
+        linf[: (broken or {}).get(spec.name, 0)] = 0.004
+        tallies[spec.name] = Tally(linf, np.full((len(EPSILONS), len(split)), np.nan, np.float32))
+    clean = np.ones(len(split), np.float32) if clean is None else clean
     judge = (model or Linear()).eval()
-    return health_checks(judge, split, small_protocol(), clean, 1.0, tallies, "me", torch.device("cpu"))
+    return Probes(judge, split, protocol, clean, 1.0, tallies, torch.device("cpu"), Evidence(**evidence))
+
+
+def ids(flags):
+    return [flag.id for flag in flags]
 
 
 @pytest.mark.parametrize(
@@ -101,47 +122,266 @@ def flags_of(broken, n=400, model=None, track="toy", split=None):
     ],
 )
 def test_an_attack_outdone_on_more_than_one_percent_is_doubted(broken, flags):
-    assert [flag.id for flag in flags_of(broken)] == flags
+    assert ids(outcomes.outdone(examined(broken))) == flags
 
 
 def test_fewer_than_three_images_are_chance():
-    assert flags_of({"square": 2}, n=20) == []
-    assert [flag.id for flag in flags_of({"square": 3}, n=20)] == ["black-box-beats-white-box"]
+    few = make_split(np.full((20, 1, 16, 16), 0.6), np.arange(20) % 2)
+
+    assert ids(outcomes.outdone(examined({"square": 2}, split=few))) == []
+    assert ids(outcomes.outdone(examined({"square": 3}, split=few))) == ["black-box-beats-white-box"]
 
 
 def test_a_perturbation_beyond_the_headline_outdoes_nobody():
-    split = oracle_split(Linear())
-    clean = np.ones(len(split), np.float32)
-    tally = Tally(np.full(len(split), 0.0041), np.zeros((4, len(split)), np.float32))
+    probes = examined()
+    probes.tallies["noise"].linf[:] = 0.0041
 
-    flags = health_checks(
-        Linear(), split, small_protocol(NOISE), clean, 1.0, {"noise": tally}, "me", torch.device("cpu")
-    )
+    assert ids(outcomes.outdone(probes)) == []
+
+
+@pytest.mark.parametrize(
+    ("attack", "images", "flags"),
+    [("bim", 5, ["non-monotone"]), ("bim", 4, []), ("fgsm", 50, []), ("noise", 50, [])],
+)
+def test_breaking_at_one_epsilon_and_not_at_a_larger_one_is_doubted(attack, images, flags):
+    probes = examined()
+    margins = probes.tallies[attack].margins
+    margins[0, :images], margins[1, :images], margins[3, :images] = 0.5, -0.1, 0.2  # not asked at the third
+
+    found = list(outcomes.non_monotone(probes))
+
+    assert ids(found) == flags
+    assert [flag.value for flag in found] == [images / N for _ in flags]
+
+
+def test_what_was_wrong_when_clean_is_not_asked_for_order():
+    clean = np.ones(N, np.float32)
+    clean[:50] = -1
+    probes = examined(clean=clean)
+    probes.tallies["bim"].margins[:2, :50] = [[-0.1], [0.2]]
+
+    assert ids(outcomes.non_monotone(probes)) == []
+
+
+@pytest.mark.parametrize(
+    ("nearly", "last", "broken", "flags"),
+    [
+        (0.50, 0.50, 0, []),
+        (0.53, 0.50, 0, ["unfinished"]),  # 0.03 of the way of 0.5
+        (0.52, 0.50, 0, []),
+        (0.53, 0.50, N, []),  # all broken: no step is missing
+        (np.nan, np.nan, 0, []),
+        (1.00, 1.00, 0, []),  # went no way at all
+    ],
+)
+def test_margins_that_still_fall_at_the_end_are_doubted(nearly, last, broken, flags):
+    unstopped = np.array([[nearly] * N, [last] * N], np.float32)
+
+    assert ids(outcomes.unfinished(examined({"apgd": broken}, unstopped=unstopped))) == flags
+
+
+def test_a_success_that_the_judge_cannot_see_is_doubted():
+    assert ids(outcomes.contradicted(examined(silent=1))) == ["silent-success"]
+    assert ids(outcomes.contradicted(examined(silent=0))) == []
+
+
+def test_a_search_that_misses_what_the_grid_shows_is_noticed():
+    (flag,) = outcomes.contradicted(examined(full_grid=0.02))
+
+    assert (flag.id, flag.severity, flag.value) == ("full-grid", "notice", 0.02)
+    assert ids(outcomes.contradicted(examined(full_grid=0.01))) == []
+
+
+# -- gradients -----------------------------------------------------------------------------
+
+
+def oracle(model, **evidence):
+    """Images of both classes as the oracle labels them, broken where it says so."""
+    split = oracle_split(Linear())
+    with torch.no_grad():
+        logits = model.eval()(split.batch()[0])
+    gaps = (logits[:, 1] - logits[:, 0]).numpy()
+    clean = np.where(split.labels == 1, gaps, -gaps)
+    probes = examined(clean=clean, model=model, split=split, **evidence)
+    probes.tallies["apgd"].linf[:] = Linear().smallest_epsilon(split)
+    return probes
+
+
+def test_a_gradient_that_vanishes_only_where_the_attack_ended_is_seen():
+    probes = oracle(Dark(), worst=np.zeros((20, 1, 16, 16), np.float32))
+
+    (flag,) = gradients.vanishing(probes)
+
+    assert (flag.id, flag.severity, flag.value) == ("zero-gradient", "doubt", 1.0)
+    assert "last iterate" in flag.sentence
+    assert ids(gradients.vanishing(oracle(Dark()))) == []
+
+
+class Dark(Mild):
+    """Blind to black images."""
+
+    def spoil(self, g, images):
+        return g * (images.amax((1, 2, 3)) > 0)
+
+
+def test_a_gradient_that_vanishes_at_a_random_start_is_seen():
+    class OnTheGrid(Mild):
+        def spoil(self, g, images):
+            levels = images.detach() * 65535
+            off = (levels - levels.round()).abs().flatten(1).amax(1) > 0.1
+            return torch.where(off, g.detach(), g)
+
+    (flag,) = gradients.vanishing(oracle(OnTheGrid()))
+
+    assert flag.value == 1.0
+
+
+def test_a_steady_gradient_is_not_doubted():
+    probes = oracle(Mild())
+
+    flags = [*gradients.vanishing(probes), *gradients.misleading(probes), *gradients.unreachable(probes)]
 
     assert flags == []
+    assert list(gradients.unsteady(probes)) == []
 
 
-# -- learnt by heart -------------------------------------------------------------------------
+def test_a_rough_loss_is_doubted_where_robustness_is_claimed():
+    class Rough(Mild):
+        def spoil(self, g, images):
+            return g * (1.5 + torch.sin(3e4 * images.mean((1, 2, 3))))
+
+    probes = oracle(Rough())
+    (flag,) = gradients.unsteady(probes)
+    broken = examined({"apgd": 20}, clean=probes.clean, model=Rough(), split=probes.split)
+
+    assert (flag.id, flag.severity) == ("unsteady", "doubt")
+    assert list(gradients.unsteady(broken)) == []
 
 
-@pytest.mark.parametrize(("known", "doubted"), [(1.0, True), (0.0, False)])
+# -- answers -------------------------------------------------------------------------------
+
+
+def test_a_constant_model_is_noticed_and_not_doubted():
+    class Constant(nn.Module):
+        def forward(self, images):
+            return torch.tensor([-0.5, 0.5]) + 0 * images.flatten(1).sum(1, keepdim=True)
+
+    record = evaluate(Constant(), oracle_split(Linear()), small_protocol())
+
+    assert [(flag.id, flag.severity) for flag in record.flags] == [("constant", "notice")]
+    assert record.robust_accuracy("0.008") == record.clean_accuracy
+
+
+def test_sigmoid_outputs_are_noticed():
+    class Sigmoid(nn.Module):
+        def forward(self, images):
+            return torch.sigmoid(Linear(columns=1)(images))
+
+    split = oracle_split(Linear())
+    probes = examined(clean=np.linspace(-1, 1, len(split)), model=Sigmoid(), split=split)
+
+    assert [(flag.id, flag.severity) for flag in answers.kind(probes)] == [("probabilities", "notice")]
+
+
+def test_images_are_probed_all_over_the_split():
+    assert spread(np.arange(200), PROBED)[[0, -1]].tolist() == [0, 199]
+    assert len(set(spread(np.arange(200), PROBED))) == PROBED
+    assert spread(np.arange(5), PROBED).tolist() == [0, 1, 2, 3, 4]
+    assert len(spread(np.arange(0), PROBED)) == 0
+
+
+def test_a_quick_look_has_the_cheap_checks_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr("benchmark.evaluation.health.DEARER", (lambda probes: asked.append(1) or [],))
+    split = oracle_split(Linear())
+
+    evaluate(Mild(), split, small_protocol(BIM, images=10))
+    assert asked == []
+    evaluate(Mild(), split, small_protocol(BIM))
+    assert asked == [1]
+
+
+def test_a_model_that_fails_under_a_check_is_named_with_the_check():
+    class Fussy(Linear):
+        def forward(self, images):
+            if len(images) == 1:
+                raise RuntimeError("a batch of one")
+            return super().forward(images)
+
+    split = oracle_split(Linear())
+    probes = oracle(Mild())
+    with pytest.raises(SubmissionError, match="a batch of one"):
+        health_checks(Fussy(), split, SHORT, probes.clean, 1.0, probes.tallies, "me", torch.device("cpu"))
+
+
+# -- learnt by heart -----------------------------------------------------------------------
+
+
+class Brightness(nn.Module):
+    """Says disease where an image is bright."""
+
+    def forward(self, images):
+        g = (images - 0.5).mean((1, 2, 3))
+        return torch.stack((-g, g), 1)
+
+
+@pytest.mark.parametrize(("known", "doubted"), [(True, True), (False, False)])
 def test_a_test_part_known_by_heart_is_doubted(monkeypatch, known, doubted):
-    seeds = []
+    drawn = []
 
     def draw(modality, part, seed, images, progress=False):
-        seeds.append(seed)
+        drawn.append((seed, images))
         labels = np.arange(images) % 2
-        bright = np.where(labels == 1, 0.6, 0.4) if not known else np.full(images, 0.6)
+        bright = np.full(images, 0.6) if known else np.where(labels == 1, 0.6, 0.4)
         return make_split(np.broadcast_to(bright[:, None, None, None], (images, 1, 16, 16)), labels)
 
-    class Brightness(Linear):
-        def forward(self, images):
-            g = (images - 0.5).mean((1, 2, 3))
-            return torch.stack((-g, g), 1)
-
     monkeypatch.setattr(phantom, "draw_split", draw)
-    flags = flags_of({}, n=200, model=Brightness(), track="phantom")
+    labels = np.arange(200) % 2
+    bright = np.where(labels == 1, 0.6, 0.4)
+    split = make_split(
+        np.broadcast_to(bright[:, None, None, None], (200, 1, 16, 16)), labels, track="phantom"
+    )
+    source = BareSource.of(Brightness())
+    clean = np.full(200, 0.2, np.float32)
 
-    assert [flag.id for flag in flags] == (["memorised"] if doubted else [])
-    assert len(seeds) == 1
-    assert FRESH >= 1000
+    flags = health_checks(
+        source.judge, split, small_protocol(BIM), clean, 0.2, examined(split=split).tallies, "me", CPU
+    )
+    alone = list(drawn)
+    drawn.clear()
+    jobs = fresh_jobs(source, split, small_protocol(BIM), "me", "cpu")
+    parts = [run_fresh_job(job) for job in jobs]
+
+    assert ids(flags) == (["memorised"] if doubted else [])
+    assert drawn == alone  # by workers or here, the same images
+    assert len({seed for seed, _ in drawn}) == len(drawn)
+    assert sum(images for _, images in drawn) == FRESH == 1000
+    assert list(memorised(clean, parts)) == flags
+    assert {seed for seed, _ in drawn}.isdisjoint(
+        job.draw.seed for job in fresh_jobs(source, split, small_protocol(BIM), "you", "cpu")
+    )
+    assert fresh_jobs(source, split, small_protocol(BIM, images=64), "me", "cpu") == []
+
+
+CPU = torch.device("cpu")
+
+
+def shares(known, new, together=1):
+    """Test margins and fresh margins with so many right; images right or wrong in groups of one patient each."""
+    clean = np.where(np.arange(200) < known * 200, 1.0, -1.0)
+    margins = np.where(np.arange(1000) < new * 1000, 1.0, -1.0)
+    return clean, [FreshMargins(margins, np.arange(1000) // together)]
+
+
+def test_the_gap_is_measured_in_standard_errors():
+    # 190 of 200 and 870 of 1000: pooled 0.8833, standard error √(0.8833 · 0.1167 · (1/200 + 1/1000)) = 0.024867
+    (flag,) = memorised(*shares(0.95, 0.87))
+
+    assert flag.value == pytest.approx(0.08 / 0.024867, abs=1e-3)
+    assert list(memorised(*shares(0.95, 0.88))) == []
+    assert list(memorised(*shares(0.87, 0.95))) == []
+
+
+def test_images_of_one_patient_count_for_less():
+    assert ids(memorised(*shares(0.95, 0.86))) == ["memorised"]
+    assert list(memorised(*shares(0.95, 0.86, together=5))) == []
