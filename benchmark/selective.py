@@ -7,6 +7,7 @@ wrong: that is a property of the order, not a model that became better.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,11 @@ class RiskCoverage:
 
     def at(self, coverage: float) -> float:
         """Accuracy when this share of the images is answered, at least one."""
-        return float(self.accuracy[max(0, int(np.ceil(coverage * len(self.accuracy) - 1e-9)) - 1)])
+        return float(self.accuracy[self.row(coverage)])
+
+    def row(self, coverage: float) -> int:
+        """Where in the arrays this share of the images, at least one, is answered."""
+        return max(0, math.ceil(coverage * len(self.accuracy) - 1e-9) - 1)
 
     @property
     def area(self) -> float:

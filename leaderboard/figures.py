@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 from markupsafe import Markup
 
 from benchmark.statistics import Estimate
@@ -40,16 +42,64 @@ def curves(table: Table, anchor: str, title: str, description: str) -> Markup:
         anchor: unique in the page; the ids inside the SVG begin with it.
         title, description: what a screen reader says.
     """
+
+    def draw(axes: Any) -> None:
+        for place, row in enumerate(table.rows):
+            _draw_entry(axes, place, row, table.protocol["headline"])
+        _draw_frame(axes, table)
+
+    return _figure(draw, (7.6, 4.0), anchor, title, description)
+
+
+@dataclass(frozen=True)
+class CoverageLine:
+    """Accuracy over coverage of the entry at one place of its table: three (N,) arrays, shares in [0, 1].
+
+    marks: the rows where the curve carries its marker.
+    """
+
+    place: int
+    coverage: np.ndarray
+    clean: np.ndarray
+    attacked: np.ndarray
+    marks: tuple[int, ...]
+
+
+def coverage(lines: Sequence[CoverageLine], kept: float, anchor: str, title: str, description: str) -> Markup:
+    """Accuracy of the answered images over the share answered; dotted where `kept` of them are.
+
+    Args:
+        anchor, title, description: as in `curves`.
+    """
+
+    def draw(axes: Any) -> None:
+        for line in lines:
+            colour, at = f"#0000{16 + line.place % SERIES:02x}", {"markevery": list(line.marks)}
+            marker = {"marker": MARKERS[line.place % SERIES], "markersize": 4.5}
+            share = 100 * line.coverage
+            axes.plot(share, 100 * line.clean, color=colour, linewidth=1.8, zorder=3, **marker, **at)
+            axes.plot(
+                share, 100 * line.attacked, color=colour, linewidth=1.2, alpha=0.55, linestyle=(0, (4, 2))
+            )
+        axes.axvline(100 * kept, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.6)
+        axes.set_xlim(0, 101)
+        axes.set_xticks(range(0, 101, 20), labels=[f"{x} %" for x in range(0, 101, 20)], fontsize=8.5)
+        axes.set_xlabel("answered, the least sensitive first", color=INK)
+        _draw_percent(axes, "accuracy of the answered")
+
+    return _figure(draw, (7.6, 3.2), anchor, title, description)
+
+
+def _figure(
+    draw: Callable[[Any], None], size: tuple[float, float], anchor: str, title: str, description: str
+) -> Markup:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     # A fixed salt makes the ids, and so the file, the same every time; text stays text.
     with rc_context({"svg.hashsalt": "oncorobust", "svg.fonttype": "none", "font.size": 10.5}):
-        figure = Figure(figsize=(7.6, 4.0), layout="constrained")
-        axes = figure.add_subplot()
-        for place, row in enumerate(table.rows):
-            _draw_entry(axes, place, row, table.protocol["headline"])
-        _draw_frame(axes, table)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.add_subplot())
         out = BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return _for_a_page(out.getvalue(), anchor, title, description)
@@ -80,18 +130,23 @@ def _draw_frame(axes: Any, table: Table) -> None:
     axes.set_xscale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
     grid = table.protocol["epsilons"]
     axes.set_xlim(0, float(grid[-1]) * 1.03)
-    axes.set_ylim(-2, 102)
     amount, _, unit = table.modality.in_units(grid[-1]).partition(" ")
     ticks = ["0", *grid]
     labels = ["0", *(f"{e}\n{table.modality.in_units(e).partition(' ')[0]}" for e in grid)]
     axes.set_xticks([float(tick) for tick in ticks], labels=labels, fontsize=8.5)
     axes.xaxis.set_minor_locator(_none())
-    axes.set_yticks(range(0, 101, 20), labels=[f"{y} %" for y in range(0, 101, 20)])
     axes.set_xlabel(f"ε on [0, 1]; below it, in {unit}" if amount else "ε", color=INK)
-    axes.set_ylabel("balanced accuracy, at most", color=INK)
     axes.axvline(
         float(table.protocol["headline"]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.6
     )
+    _draw_percent(axes, "balanced accuracy, at most")
+
+
+def _draw_percent(axes: Any, label: str) -> None:
+    """A vertical axis from 0 to 100 %, and the ink of everything that is no line."""
+    axes.set_ylim(-2, 102)
+    axes.set_yticks(range(0, 101, 20), labels=[f"{y} %" for y in range(0, 101, 20)])
+    axes.set_ylabel(label, color=INK)
     axes.grid(axis="y", color=INK, alpha=0.14, linewidth=0.8)
     axes.tick_params(color=INK, labelcolor=INK, length=3)
     axes.spines[["top", "right"]].set_visible(False)

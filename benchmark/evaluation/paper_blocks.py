@@ -1,0 +1,147 @@
+"""The published attacks on one block of images: no true labels, judged where they end (see paper_protocol.py)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.attacks.label_free import last_iterate, predicted
+from benchmark.data.split import Split
+from benchmark.errors import BenchmarkError, SubmissionError
+from benchmark.evaluation.judge import judged_gaps, one_thread
+from benchmark.evaluation.source import BareSource, FolderSource
+from benchmark.files import replace_file
+from benchmark.protocol import BIM, FGSM, PGD, Protocol
+from benchmark.threat_model import ThreatModel
+
+ATTACKS = {spec.name: spec for spec in (FGSM, BIM, PGD)}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One attack, at one ε, from one start, on every image."""
+
+    attack: str
+    epsilon: str
+    start: int
+
+    def __str__(self) -> str:
+        return f"{self.attack}@{self.epsilon}/{self.start}"
+
+
+@dataclass(frozen=True)
+class PaperJob:
+    """A block of images and what is asked about it: attacks, and where `grid` is given their sensitivity."""
+
+    source: FolderSource | BareSource
+    split: Split  # the block's own images only
+    temperature: float
+    protocol: Protocol
+    block: int
+    asks: tuple[Ask, ...]
+    grid: tuple[str, ...]
+    device: str
+    path: Path
+
+    @property
+    def work(self) -> int:
+        """Attacked images, for the progress bar."""
+        return len(self.split) * (len(self.asks) + len(self.grid).bit_length())
+
+
+def run_paper_job(job: PaperJob) -> None:
+    """Compute a block's gaps, (N,) float32 for each ask, and write its file."""
+    from safetensors.numpy import save
+
+    block = _Block.of(job)
+    with one_thread():
+        found = {str(ask): block.attacked(ask).cpu().numpy() for ask in job.asks}
+        found["passes"] = np.zeros(2, np.int64)
+        if job.grid:
+            found["sensitivity"] = block.sensitivity(job.grid)
+    found["passes"] += block.passes
+    replace_file(job.path, save(found))
+
+
+@dataclass
+class _Block:
+    """A block's images on the device, their clean gaps, and the model twice."""
+
+    job: PaperJob
+    attacker: nn.Module
+    judge: nn.Module
+    images: Tensor
+    clean: Tensor
+    micro_batch: int
+    passes: np.ndarray
+
+    @classmethod
+    def of(cls, job: PaperJob) -> _Block:
+        attacker, judge = (model.to(job.device) for model in job.source.models())
+        images = job.split.batch()[0].to(job.device)
+        micro_batch = job.protocol.micro_batch(*images.shape[2:])
+        with one_thread():
+            clean = judged_gaps(judge, images, micro_batch)
+        return cls(job, attacker, judge, images, clean, micro_batch, np.array([len(images), 0]))
+
+    def attacked(self, ask: Ask, rows: np.ndarray | None = None) -> Tensor:
+        """The judged gaps where the attack ended, of all images or of some: (n,) float32."""
+        images = self.images if rows is None else self.images[torch.from_numpy(rows)]
+        threat = ThreatModel(ask.epsilon)  # type: ignore[arg-type]  # parsed when made
+        gaps = []
+        for number, chunk in enumerate(images.split(self.micro_batch)):
+            name = f"paper/{self.job.protocol.seed}/{self.job.block}/{ask}/{number}"
+            seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+            try:
+                proposal = last_iterate(
+                    ATTACKS[ask.attack],
+                    self.attacker,
+                    self.job.temperature,
+                    chunk,
+                    float(threat.epsilon),
+                    seed,
+                )
+            except BenchmarkError:
+                raise
+            except Exception as error:
+                where = f"attack {ask.attack!r} without labels, ε = {ask.epsilon}, block {self.job.block}"
+                raise SubmissionError(f"{where}: {type(error).__name__}: {error}") from error
+            self.passes += (proposal.forward + len(chunk), proposal.backward)
+            gaps.append(judged_gaps(self.judge, threat.project(chunk, proposal.images), self.micro_batch))
+        return torch.cat(gaps)
+
+    def sensitivity(self, grid: tuple[str, ...]) -> np.ndarray:
+        """(n,) float64: the smallest ε at which one PGD start flips the answer, inf beyond the grid's end.
+
+        Bisection: as many questions as the grid's length has bits. Where a larger ε flips an image so does,
+        but for rare exceptions, every larger one.
+        """
+        low = np.full(len(self.images), -1)
+        high = np.full(len(self.images), len(grid))
+        while (open_ := high - low > 1).any():
+            middle = (low + high) // 2
+            for index in np.unique(middle[open_]):
+                rows = np.flatnonzero(open_ & (middle == index))
+                gaps = self.attacked(Ask("pgd", grid[index], 0), rows)
+                flipped = (predicted(gaps) != predicted(self.clean[torch.from_numpy(rows)])).cpu().numpy()
+                high[rows[flipped]], low[rows[~flipped]] = index, index
+        return np.array([*(float(epsilon) for epsilon in grid), np.inf])[high]
+
+
+def load_paper_block(job: PaperJob) -> dict[str, np.ndarray] | None:
+    """What a finished job found, or None where there is nothing that can be trusted."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        found = load(job.path.read_bytes())
+    except (OSError, SafetensorError, ValueError):
+        return None
+    expected = {str(ask) for ask in job.asks} | ({"sensitivity"} if job.grid else set())
+    whole = all(name in found and found[name].shape == (len(job.split),) for name in expected)
+    return found if whole and "passes" in found else None
