@@ -1,5 +1,6 @@
 """The engine: who is asked what, what happens when something fails, and that no record hangs on who computed it."""
 
+import os
 import signal
 import time
 from dataclasses import replace
@@ -16,8 +17,8 @@ from benchmark.attacks import battery, patience
 from benchmark.attacks.battery import propose, pursue
 from benchmark.attacks.two_class import gap, margins
 from benchmark.data.split import Split
-from benchmark.errors import ProtocolError, SubmissionError
-from benchmark.evaluation import search
+from benchmark.errors import DataError, ProtocolError, SubmissionError
+from benchmark.evaluation import pool, search
 from benchmark.evaluation.plan import parse_share
 from benchmark.protocol import APGD, BIM, FAB, FGSM, PGD, PROTOCOLS, full_grid, get_protocol
 
@@ -305,3 +306,44 @@ def test_protocols_say_what_they_are():
     assert get_protocol("standard-full-grid").sha256 != standard.sha256
     assert not {spec.search for spec in get_protocol("standard-full-grid").attacks} & {"bisection"}
     assert all(float(a) < float(b) for a, b in pairwise(standard.epsilons))
+
+
+# -- who computes ----------------------------------------------------------------------------
+
+
+def _sleepy(argument):
+
+    time.sleep(argument)
+    if argument == 0.123:
+        raise DataError("the disk is full")
+    if argument == 0.321:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid(), argument
+
+
+def test_this_process_and_workers_share_the_tasks_and_no_result_is_lost(monkeypatch):
+
+    monkeypatch.setenv("ONCOROBUST_WORKERS", "3")
+    tasks = [(_sleepy, 0.02 * (number % 4)) for number in range(60)]
+    ended = []
+
+    results = pool.run_all(tasks, "cpu", ended.append)
+
+    assert [argument for _, argument in results] == [argument for _, argument in tasks]
+    assert sorted(ended) == list(range(60))
+    assert os.getpid() in {process for process, _ in results}
+    assert len({process for process, _ in results}) >= 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "error", "told"),
+    [(0.123, DataError, "the disk is full"), (0.321, SubmissionError, "a worker process was killed")],
+)
+def test_what_a_worker_raises_is_raised_here_and_nothing_new_is_begun(monkeypatch, argument, error, told):
+    monkeypatch.setenv("ONCOROBUST_WORKERS", "2")
+    ended = []
+
+    with pytest.raises(error, match=told):
+        pool.run_all([(_sleepy, argument), *[(_sleepy, 0.5)] * 40], "cpu", ended.append)
+
+    assert len(ended) < 35
