@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.errors import DataError
 from benchmark.record import Record
+from leaderboard.evidence import best_known_cells, read_best_known
 from leaderboard.pages import index_page, table_name
+from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
 from leaderboard.tables import Table, collect
 from leaderboard.words import training_words
 
@@ -42,7 +44,9 @@ def build(results_root: Path, site: Path) -> Path:
     results_root, site = Path(results_root).resolve(), Path(site).resolve()
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
-    files = _files(collect(records, seconds))
+    files = _files(
+        collect(records, seconds, read_best_known(results_root, records)), read_papers(results_root, records)
+    )
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -93,7 +97,7 @@ def _seconds(path: Path) -> float | None:
     return float(took) if isinstance(took, int | float) and math.isfinite(took) else None
 
 
-def _files(tables: Sequence[Table]) -> dict[str, str]:
+def _files(tables: Sequence[Table], papers: Mapping[str, Paper]) -> dict[str, str]:
     """Name → content of every file of the site."""
     # Escaping is set by hand: select_autoescape does not know names that end in .html.j2.
     environment = Environment(
@@ -103,11 +107,14 @@ def _files(tables: Sequence[Table]) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("index.html.j2").render(page=index_page(tables))
+    page = environment.get_template("index.html.j2").render(page=index_page(tables, papers))
     files = {"index.html": page, "style.css": (HERE / "static" / "style.css").read_text(encoding="utf-8")}
     for table in tables:
         files[f"{table_name(table)}.csv"] = _csv(_table_lines(table))
         files[f"{table_name(table)}-curves.csv"] = _csv(_curve_lines(table))
+        if len(lines := paper_lines(table, papers)) > 1:
+            files[f"{table_name(table)}-paper.csv"] = _csv(lines)
+            files[f"{table_name(table)}-coverage.csv"] = _csv(coverage_lines(table, papers))
     return files
 
 
@@ -118,7 +125,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{share}{end}" for share in shares for end in ("", "_low", "_high")]
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
-    header += ["forward", "backward", "seconds", "flags"]
+    header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -130,6 +137,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.missed_clean, row.missed, row.false_alarms, row.median_epsilon]
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
+        line += best_known_cells(row.best_known)
         lines.append(line)
     return lines
 

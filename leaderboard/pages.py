@@ -11,7 +11,9 @@ from benchmark import __version__
 from benchmark.record import Flag
 from benchmark.statistics import MINIMUM_PATIENTS, Estimate
 from leaderboard import figures
+from leaderboard.evidence import best_known_view
 from leaderboard.groups import PUBLIC_TRACKS
+from leaderboard.paper import Paper, paper_view
 from leaderboard.protocols import protocol_anchor, protocol_view
 from leaderboard.tables import Gain, Row, Table
 from leaderboard.views import (
@@ -36,13 +38,17 @@ PHANTOM = (
 PRIVATE = "Private: made from a folder of your own. Do not publish this page unless you may publish the data's results."
 
 
-def index_page(tables: Sequence[Table]) -> Page:
-    """The one page: every table, the protocols they were measured under, and how to read them."""
+def index_page(tables: Sequence[Table], papers: Mapping[str, Paper]) -> Page:
+    """The one page: every table, the protocols they were measured under, and how to read them.
+
+    Args:
+        papers: results under the paper's protocol, as `read_papers` gives them.
+    """
     published = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
     tracks: dict[str, list[TableView]] = {}
     protocols: dict[str, ProtocolView] = {}
     for table in tables:
-        tracks.setdefault(table.track, []).append(_table(table, published))
+        tracks.setdefault(table.track, []).append(_table(table, published, papers))
         view = protocol_view(table.protocol)
         protocols.setdefault(view.anchor, view)
     views = tuple(
@@ -64,7 +70,7 @@ def table_name(table: Table) -> str:
     return "-".join(slug(part) for part in (table.track, table.modality.name, str(table.protocol["name"])))
 
 
-def _table(table: Table, published: Mapping[str, Any]) -> TableView:
+def _table(table: Table, published: Mapping[str, Any], papers: Mapping[str, Paper]) -> TableView:
     anchor, modality, headline = table_name(table), table.modality, table.protocol["headline"]
     entries = tuple(_entry(table, place, row) for place, row in enumerate(table.rows))
     title = modality.title if table.ranked else f"{modality.title} — {table.protocol['name']}: never ranked"
@@ -105,6 +111,7 @@ def _table(table: Table, published: Mapping[str, Any]) -> TableView:
         ),
         file=f"{anchor}.csv",
         curves_file=f"{anchor}-curves.csv",
+        paper=paper_view(table, anchor, names, papers),
     )
 
 
@@ -143,6 +150,7 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         provenance=tuple((str(key), plain_text(value)) for key, value in sorted(row.provenance.items())),
         curve=tuple(number(point.worst) for point in row.curve),
         noise=tuple(number(point.noise) for point in row.curve),
+        best_known=best_known_view(row.best_known),
     )
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from markupsafe import Markup
-
 from benchmark.paper_result import KEPT, PaperResult
 from benchmark.record import Record
 from benchmark.statistics import Estimate
 from leaderboard import figures
 from leaderboard.tables import Table
+from leaderboard.views import Drop, PaperRow, PaperView
 from leaderboard.words import number, percent
 
 COLUMNS = ("papers_protocol", "right_and_unflipped", "wrong_and_flipped", "true_labels", "worst_case")
@@ -25,43 +24,6 @@ class Paper:
 
     result: PaperResult
     record: Record
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """One attack on one entry at the headline ε; shares in percent, as text."""
-
-    entry: str
-    swatch: Markup
-    attack: str
-    value: str
-    interval: str
-    right_unflipped: str
-    wrong_flipped: str
-    true_labels: str
-    worst: str
-
-
-@dataclass(frozen=True)
-class Drop:
-    """What leaving out the most sensitive fifth does to one entry."""
-
-    entry: str
-    swatch: Markup
-    sentence: str
-
-
-@dataclass(frozen=True)
-class PaperView:
-    """What the page says of the paper's protocol under one table."""
-
-    headline: str
-    rows: tuple[PaperRow, ...]
-    outdated: tuple[str, ...]
-    drops: tuple[Drop, ...]
-    figure: Markup
-    file: str
-    coverage_file: str
 
 
 def read_papers(results_root: Path, records: Sequence[Record]) -> dict[str, Paper]:

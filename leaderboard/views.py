@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from leaderboard.evidence import BestKnownView
+
 
 @dataclass(frozen=True)
 class Share:
@@ -60,6 +62,7 @@ class EntryView:
     provenance: tuple[tuple[str, str], ...]
     curve: tuple[str, ...]
     noise: tuple[str, ...]
+    best_known: BestKnownView | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,43 @@ class Published:
 
 
 @dataclass(frozen=True)
+class PaperRow:
+    """One attack on one entry at the headline ε; shares in percent, as text."""
+
+    entry: str
+    swatch: Markup
+    attack: str
+    value: str
+    interval: str
+    right_unflipped: str
+    wrong_flipped: str
+    true_labels: str
+    worst: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What leaving out the most sensitive fifth does to one entry."""
+
+    entry: str
+    swatch: Markup
+    sentence: str
+
+
+@dataclass(frozen=True)
+class PaperView:
+    """What the page says of the paper's protocol under one table."""
+
+    headline: str
+    rows: tuple[PaperRow, ...]
+    outdated: tuple[str, ...]
+    drops: tuple[Drop, ...]
+    figure: Markup
+    file: str
+    coverage_file: str
+
+
+@dataclass(frozen=True)
 class TableView:
     """One track, modality and protocol."""
 
@@ -117,6 +157,7 @@ class TableView:
     figure: Markup
     file: str
     curves_file: str
+    paper: PaperView | None
 
 
 @dataclass(frozen=True)
