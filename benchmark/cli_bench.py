@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from benchmark.modality import MODALITIES
-from benchmark.protocol import PROTOCOLS
 
 WHAT = ("compare", "overhead", "growth")
 
@@ -16,7 +15,6 @@ WHAT = ("compare", "overhead", "growth")
 @click.argument("submissions", nargs=-1)
 @click.option("--modality", type=click.Choice(list(MODALITIES)), default="ct", show_default=True)
 @click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
-@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True)
 @click.option(
     "--images", type=click.IntRange(1), default=50, show_default=True, help="First images, by whole patients."
 )
@@ -36,7 +34,6 @@ def bench(
     submissions: tuple[str, ...],
     modality: str,
     track: str,
-    protocol: str,
     images: int,
     small: bool,
     what: tuple[str, ...],
@@ -46,14 +43,15 @@ def bench(
 ) -> None:
     """Compare our engine with torchattacks, AutoAttack and ART on SUBMISSIONS, in one thread.
 
-    The same model, images, ε and parameters for all; where the seconds go; how they grow with images (twice and four
-    times as many), ε and pixels. ART is the extra `bench`. Takes about ten minutes for each submission and question.
+    The same model, images, ε and parameters for all, those of protocol standard; where the seconds go; how they grow
+    with images (twice and four times as many), ε and pixels. ART is the extra `bench`. Takes about ten minutes for
+    each submission and question.
 
     Example: oncorobust bench vgg16-slim-naive vgg16-slim-pgd-at --images 50 --out /tmp/bench
     """
     from benchmark.bench.run import run_bench
 
-    report = run_bench(submissions, modality, track, protocol, images, small, what or WHAT, question, side)
+    report = run_bench(submissions, modality, track, images, small, what or WHAT, question, side)
     click.echo(report.markdown())
     if out is not None:
         from benchmark.files import replace_files

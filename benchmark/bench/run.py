@@ -22,7 +22,6 @@ def run_bench(
     submissions: Sequence[str],
     modality: str,
     track: str = "phantom",
-    protocol: str = "standard",
     images: int = 50,
     small: bool = False,
     what: Sequence[str] = ("compare", "overhead"),
@@ -38,10 +37,11 @@ def run_bench(
 
     Raises:
         SubmissionError: no such entry, or it brings no weights for the modality.
-        ProtocolError: no such protocol or question.
+        ProtocolError: no such question.
     """
     asked = ask_for(tuple(questions)) if "compare" in what else []
-    chosen = made_small(get_protocol(protocol)) if small else get_protocol(protocol)
+    standard = get_protocol("standard")
+    chosen = made_small(standard) if small else standard
     names = list(submissions) or _every_entry(modality, track)
     split = load_split(modality, track)
     comparisons: list[Comparison] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,18 +69,22 @@ def make_task(model: nn.Module, split: Split, protocol: str | Protocol, images: 
     return Task(name, stock, attacked, judge, decoded, labels, plan.clean, plan.scale, protocol)
 
 
+SMALL: dict[str, dict[str, Any]] = {
+    "pgd": {"title": "PGD-10 × 5", "starts": 5},
+    "apgd": {"title": "APGD-20", "parameters": {"steps": 20}},
+    "fab": {"title": "FAB-T-20", "parameters": {"steps": 20}},
+    "square": {"title": "Square-200", "parameters": {"n_queries": 200}},
+}
+
+
 def small(protocol: Protocol) -> Protocol:
     """The same grid and attacks at about a fifth of the work, for a look that takes a minute."""
-    less: dict[str, dict[str, int]] = {
-        "apgd": {"steps": 20},
-        "fab": {"steps": 20},
-        "square": {"n_queries": 200},
-    }
-    attacks = tuple(
-        replace(spec, starts=min(spec.starts, 5), parameters={**spec.parameters, **less.get(spec.name, {})})
-        for spec in protocol.attacks
-    )
-    return replace(protocol, name=f"{protocol.name}, small", attacks=attacks, ranked=False)
+    attacks = []
+    for spec in protocol.attacks:
+        less = dict(SMALL.get(spec.name, {}))
+        less["parameters"] = {**spec.parameters, **less.get("parameters", {})}
+        attacks.append(replace(spec, **less))
+    return replace(protocol, name=f"{protocol.name}, small", attacks=tuple(attacks), ranked=False)
 
 
 def finer(protocol: Protocol) -> Protocol:

@@ -1,0 +1,172 @@
+"""How much memory an evaluation takes, all processes together, for growing numbers of large images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SECONDS = 0.05  # between two looks
+TOML = """
+name = "probe"
+title = "Fresh weights, to see how much memory they take"
+authors = ["OncoRobust"]
+licence = "Apache-2.0"
+architecture = "{architecture}"
+[training]
+kind = "none"
+[[weights]]
+modality = "ct"
+trained_on = "phantom"
+files = ["ct.safetensors"]
+sha256 = ["{sha256}"]
+"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """gigabytes: the largest sum of anonymous memory of the evaluating process and its workers."""
+
+    architecture: str
+    images: int
+    side: int
+    gigabytes: float
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """As the command prints it."""
+        return (
+            f"{self.architecture:12} {self.images:6} images of {self.side} × {self.side}: "
+            f"{self.gigabytes:.2f} GB of anonymous memory, {self.seconds:.0f} s"
+        )
+
+
+def memory(architecture: str, images: int, side: int) -> Memory:
+    """Evaluate fresh weights in a process of their own and watch its memory and its workers'.
+
+    One step at one ε is asked: what is held does not hang on the number of steps. The images are noise, written to a
+    file that the evaluation maps.
+    """
+    with tempfile.TemporaryDirectory(prefix="oncorobust-memory-") as folder:
+        here = Path(folder)
+        write_split(here / "ct-test.safetensors", images, side)
+        _write_submission(here / "submissions" / "probe", architecture)
+        environment = os.environ | {
+            "ONCOROBUST_CACHE": str(here / "cache"),
+            "ONCOROBUST_SUBMISSIONS": str(here / "submissions"),
+        }
+        started = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-m", "benchmark.bench.memory", str(here)], env=environment)
+        peak = 0.0
+        while child.poll() is None:
+            peak = max(peak, anonymous(child.pid))
+            time.sleep(SECONDS)
+        if child.returncode:
+            raise subprocess.CalledProcessError(child.returncode, child.args)
+        return Memory(architecture, images, side, peak, time.perf_counter() - started)
+
+
+def anonymous(process: int) -> float:
+    """Gigabytes of memory without a file behind it, of a process and its descendants (RssAnon of /proc, Linux)."""
+    import psutil
+
+    try:
+        parent = psutil.Process(process)
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.Error:
+        return 0.0
+    return sum(_anonymous_of(member.pid) for member in family)
+
+
+def _anonymous_of(process: int) -> float:
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon")), 0.0)
+
+
+def write_split(path: Path, images: int, side: int) -> None:
+    """A split of noise, a hundred images in memory at a time."""
+    from benchmark.data.split import Split
+
+    def noise() -> Iterator[np.ndarray]:
+        random = np.random.default_rng(0)
+        for start in range(0, images, 100):
+            yield random.integers(20000, 45000, (min(100, images - start), 1, side, side)).astype("<u2")
+
+    raw = path.with_suffix(".raw")
+    with open(raw, "wb") as file:
+        for part in noise():
+            file.write(part.tobytes())
+    labels = (np.arange(images) % 2).astype("<i8")
+    mapped = np.memmap(raw, "<u2", "r", shape=(images, 1, side, side))
+    names = [f"patient-{number // 2}" for number in range(images)]
+    split = Split(
+        "ct", mapped, labels, names, [f"image-{number}" for number in range(images)], "noise", "noise"
+    )
+    header = {
+        "format": 1,
+        "modality": "ct",
+        "name": "noise",
+        "track": "noise",
+        "part": "test",
+        "patient_ids": split.patient_ids,
+        "image_ids": split.image_ids,
+        "sha256": split.sha256,
+    }
+    table = {
+        "__metadata__": {"split": json.dumps(header)},
+        "images": {"dtype": "U16", "shape": list(mapped.shape), "data_offsets": [0, mapped.nbytes]},
+        "labels": {
+            "dtype": "I64",
+            "shape": [images],
+            "data_offsets": [mapped.nbytes, mapped.nbytes + labels.nbytes],
+        },
+    }
+    head = json.dumps(table).encode()
+    head += b" " * (-len(head) % 8)
+    with open(path, "wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for part in noise():
+            file.write(part.tobytes())
+        file.write(labels.tobytes())
+    raw.unlink()
+
+
+def _write_submission(folder: Path, architecture: str) -> None:
+    from safetensors.torch import save_file
+
+    from benchmark.models import build
+
+    folder.mkdir(parents=True)
+    save_file(build(architecture, {}).state_dict(), folder / "ct.safetensors")
+    sha256 = hashlib.sha256((folder / "ct.safetensors").read_bytes()).hexdigest()
+    (folder / "submission.toml").write_text(
+        TOML.format(architecture=architecture, sha256=sha256), encoding="utf-8"
+    )
+
+
+def _evaluate(folder: Path) -> None:
+    from benchmark import evaluate, load_submission
+    from benchmark.data.tracks import load_split
+    from benchmark.protocol import FGSM, Protocol
+
+    # Its first images only: health checks that ask every model thousands of times hold no more memory than these.
+    protocol = Protocol("one-step", 1, ("0.004",), "0.004", (FGSM,), ranked=False, images=10**9)
+    split = load_split("ct", str(folder))
+    evaluate(load_submission("probe", "ct"), split, protocol, progress=False)
+
+
+if __name__ == "__main__":
+    _evaluate(Path(sys.argv[1]))
