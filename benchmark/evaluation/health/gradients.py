@@ -20,11 +20,13 @@ from benchmark.record import Flag
 STEPS = (1 / 4, 1 / 16, 1 / 64)
 # Of what was promised. A true gradient gives 1 for small steps, a flat one 0, a reversed one −1.
 KEPT = (0.5, 2.0)
-MISLED = 0.1  # of the probed images; a kink or a maximum near by may spoil single ones
+# Of the probed images: a kink or a maximum near by may spoil single ones. Of the honest models tried none had any.
+MISLED = 0.1
 
 DIRECTIONS, STEADY = 100, 8  # random directions (as many as IoAF takes), images
 # Mean relative change of the margin. An image that is unbroken at ε has a margin above ε‖∇‖₁ where the model is
 # nearly linear, and uniform noise moves it by ε‖∇‖₂/√3: a tenth of it would need all of the gradient in 33 pixels.
+# The honest models tried: up to 0.033.
 UNSTEADY = 0.1
 
 # ε where nothing recognisable need be left, in steps that do not grow with it. IoAF and Athalye et al. 2018 ask

@@ -13,7 +13,8 @@ from benchmark.record import Flag
 # An attack is outdone on more than this share of the images and on at least so many: fewer are the luck of a start.
 SHARE, COUNT = 0.01, 3
 NON_MONOTONE = 0.01  # of the images that were right; Carlini et al. 2019 allow none, starts are random
-# Of the way that the margin has gone, in the last tenth of the steps; IoAF calls more than this unfinished.
+# Of the way that the margin has gone, in the last tenth of the steps (IoAF's indicator of incomplete optimisation).
+# Honest models and APGD-100: up to 0.003.
 MOVING = 0.05
 DISAGREEING = 0.01  # of the verdicts; as much as one attack may outdo another
 LEAST = 1e-6  # of T: margins that went no way at all have no share of it to go
