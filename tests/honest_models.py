@@ -129,7 +129,7 @@ def _mlp(norm=nn.Identity, activation=nn.ReLU):
 HONEST = {
     "linear": Recipe(lambda: nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 2))),
     "mlp": Recipe(_mlp),
-    "mlp-layernorm": Recipe(lambda: _mlp(nn.LayerNorm, nn.Tanh)),
+    "mlp-layernorm": Recipe(lambda: _mlp(nn.LayerNorm, nn.GELU)),
     "cnn": Recipe(_cnn),
     "cnn-batchnorm": Recipe(lambda: _cnn(nn.BatchNorm2d)),
     "cnn-groupnorm": Recipe(lambda: _cnn(lambda channels: nn.GroupNorm(4, channels))),
