@@ -18,6 +18,7 @@ FLOORS = {
     "benchmark.files": 0,
     "benchmark.folders": 0,
     "benchmark.progress": 0,
+    "benchmark.allocator": 0,
     "benchmark.protocol": 1,
     "benchmark.record": 1,
     "benchmark.statistics": 1,
