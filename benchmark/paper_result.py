@@ -37,8 +37,8 @@ MEANING = (
     "1 − clean accuracy. It is not robust accuracy and is never ranked"
 )
 RISES = (
-    "accuracy must rise when the most sensitive images are dropped: an image that a small change flips lies near the "
-    "boundary, where errors are. Nothing became more robust; those images are only not answered"
+    "accuracy rises almost of itself when the most sensitive images are dropped: an image that a small change flips lies "
+    "near the boundary, where most errors are. Nothing became more robust; those images are only not answered"
 )
 
 

@@ -1,7 +1,7 @@
 """Answering only where one is sure: accuracy over the share of images that are answered.
 
 Images are answered from the most confident to the least. Any confidence that is related to the
-margin makes accuracy rise as coverage falls, for the least sure images are the ones most often
+margin lets accuracy rise as coverage falls, for the least sure images are the ones most often
 wrong: that is a property of the order, not a model that became better.
 """
 

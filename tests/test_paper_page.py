@@ -114,7 +114,7 @@ def test_the_drop_is_told_with_the_reason_why_accuracy_rises(results, tmp_path):
     kept = np.argsort(-result.sensitivity, kind="stable")[:160]
     assert curve.at(0.8) == pytest.approx(result.right[kept].mean(), abs=0.01)
     assert f"{100 * curve.at(0.8):.1f}\N{NO-BREAK SPACE}%" in html
-    assert "Accuracy must rise" in html
+    assert "rises almost of itself" in html
     assert f"AURC) {curve.area:.3f}" in html
 
 

@@ -243,6 +243,8 @@ def test_the_command_sets_both_numbers_side_by_side(own_entry):
         side["right_and_unflipped"] + side["wrong_and_flipped"]
     )
 
+    assert not list((paper_protocol.cache_folder() / "paper").iterdir())  # blocks are done with
+
     result = PaperResult.load(folder / "tiny.paper.json")
     assert result.belongs_to(record)
     again, _, _ = run_paper_entry(name, modality, track, "quick")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 
 from benchmark.data.tracks import load_split
 from benchmark.errors import DataError
-from benchmark.evaluation.entry import part_of_track, records_folder
-from benchmark.evaluation.paper_protocol import described, label_free
+from benchmark.evaluation.engine import choose_device
+from benchmark.evaluation.entry import _naming, part_of_track, records_folder
+from benchmark.evaluation.paper_protocol import described, label_free, paper_folder
 from benchmark.files import require_writable
 from benchmark.paper_result import PaperResult
 from benchmark.protocol import get_protocol
@@ -57,5 +59,8 @@ def run_paper_entry(
         if not result.belongs_to(record) or result.asked != described(asked, modality):
             result = None
     if result is None:
-        result = label_free(model, split, asked, device, progress)
-    return result, record, result.save(record, record_path)
+        with _naming(model, modality):
+            result = label_free(model, split, asked, device, progress)
+    result.save(record, record_path)
+    rmtree(paper_folder(model, used, asked, choose_device(device)), ignore_errors=True)
+    return result, record, path
