@@ -61,12 +61,12 @@ class FreshMargins:
 
 
 def fresh_draws(split: Split, protocol: Protocol, identity: str) -> list[Draw]:
-    """The parts that an evaluation must draw: none off the phantom, none where only the first images are asked.
+    """The parts that an evaluation must draw; none off the phantom.
 
     Args:
         identity: of the model; with the split it seeds the images.
     """
-    if split.track != "phantom" or protocol.images is not None:
+    if split.track != "phantom":
         return []
     digest = hashlib.sha256(f"{identity}/{split.sha256}".encode()).digest()
     return [

@@ -14,6 +14,7 @@ from benchmark.evaluation.health.outcomes import COUNT, SHARE
 from benchmark.evaluation.health.probes import Probes, spread
 from benchmark.protocol import AttackSpec
 from benchmark.record import Flag
+from benchmark.threat_model import ThreatModel, parse_epsilon
 
 # One step of these sizes (of the headline ε) along the gradient must lower the margin as the gradient promises,
 # at one of them at least: the largest is where curvature shows, the smallest where float32 does.
@@ -122,12 +123,7 @@ def unreachable(probes: Probes) -> Iterator[Flag]:
         for spec in (WALK, HUNT):
             if not len(images):
                 break
-            # The walk's steps are 1 % of the range at either ε.
-            found = propose(
-                spec, probes.attacked, probes.scale, images, labels, epsilon, probes.protocol.seed
-            )
-            near = images + (found.images - images).clamp(-epsilon, epsilon)
-            standing = margins(probes.gaps(probes.judge, near.clamp(0, 1)), labels) > 0
+            standing = _standing(probes, spec, images, labels, epsilon)
             images, labels = images[standing], labels[standing]
         left[epsilon] = len(images)
     if left[LARGE[0]]:
@@ -139,6 +135,17 @@ def unreachable(probes: Probes) -> Iterator[Flag]:
             f"gradient attacks leave {left[LARGE[0]]} of {count} images right even at ε = {LARGE[0]:g}, and "
             f"{left[LARGE[1]]} at {LARGE[1]:g}: they do not find what must be there",
         )
+
+
+def _standing(probes: Probes, spec: AttackSpec, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """Which images an attack leaves right at ε: (n,) bool. The walk's steps are 1 % of the range at either ε."""
+    threat, found = ThreatModel(parse_epsilon(epsilon)), []
+    size, seed = probes.micro_batch, probes.protocol.seed
+    for chunk, truth in zip(images.split(size), labels.split(size), strict=True):
+        proposed = propose(spec, probes.attacked, probes.scale, chunk, truth, epsilon, seed).images
+        gaps = probes.gaps(probes.judge, threat.project(chunk, proposed))
+        found.append(margins(gaps, truth) > 0)
+    return torch.cat(found)
 
 
 def unsteady(probes: Probes) -> Iterator[Flag]:
