@@ -205,7 +205,7 @@ def status() -> None:
 @click.command()
 @click.argument("kinds", nargs=-1, required=True)
 def clean(kinds: tuple[str, ...]) -> None:
-    """Remove KINDS of things from the cache: blocks, adversarial, layouts, phantom. Records are never touched.
+    """Remove KINDS of things from the cache; `oncorobust status` names them. Records are never touched.
 
     Example: oncorobust clean blocks adversarial
     """

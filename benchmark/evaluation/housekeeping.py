@@ -15,6 +15,8 @@ from benchmark.folders import cache_folder
 KINDS = {
     "blocks": "finished blocks of evaluations that have no record yet",
     "adversarial": "worst images of evaluations; needed for transfer, made again by --fresh",
+    "second-opinion": "finished parts of second opinions that are not written yet",
+    "paper": "finished blocks of the published protocol that have no result yet",
     "layouts": "which memory layout was faster for a model",
     "phantom": "drawn train, validation and large parts; drawn again when asked for",
 }
@@ -43,7 +45,7 @@ def lines() -> Iterator[str]:
     """What `oncorobust status` prints."""
     yield f"cache {cache_folder()}"
     for each in kept():
-        yield f"  {each.kind:12} {each.files:6} files {each.megabytes:9.1f} MB   {each.meaning}"
+        yield f"  {each.kind:14} {each.files:6} files {each.megabytes:9.1f} MB   {each.meaning}"
     waiting = unfinished()
     if not waiting:
         yield "no unfinished evaluation"
