@@ -1,12 +1,11 @@
-"""From a slice to a patch of it: cut out at one scale; for CT windowed, and how noisy the slice is at that scale."""
+"""From a CT slice to a patch of it: cut out at one scale, windowed, and how noisy the slice is at that scale."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from benchmark.data.dicom import HU_FLOOR
+from benchmark.data.resample import cut_out
 from benchmark.modality import get_modality
 
 PIXEL_MM = 0.75
@@ -14,47 +13,22 @@ SIZE = 64
 
 
 def crop(
-    image: np.ndarray,
-    centre: tuple[float, float],
-    spacing: tuple[float, float],
-    size: int = SIZE,
-    pixel: float = PIXEL_MM,
-    outside: float = HU_FLOOR,
+    hu: np.ndarray, centre: tuple[float, float], spacing: tuple[float, float], size: int = SIZE
 ) -> np.ndarray:
-    """A square of `size` pixels of `pixel` mm around `centre`, which falls between its middle four pixels.
+    """A square of `size` pixels of 0.75 mm around `centre`, which falls between its middle four pixels.
 
-    Each pixel is a mean of the slice under a triangle two pixels wide, of this grid or of the slice's, whichever
-    is coarser: linear interpolation that does not alias.
+    Outside the slice there is air of -1024 HU.
 
     Args:
-        image: (H, W), HU or any other unit.
+        hu: (H, W), HU.
         centre: row and column in pixels of the slice.
         spacing: (row, column) in mm.
-        outside: what lies beyond the slice; air of -1024 HU in CT.
 
     Returns:
-        (size, size) float64, in the unit of `image`.
+        (size, size) float64, HU.
     """
-    down, across = (
-        _weights(middle, step, length, size, pixel)
-        for middle, step, length in zip(centre, spacing, image.shape, strict=True)
-    )
-    # Weights sum to 1 over an endless grid, so pixels that are not there count as the value subtracted.
-    return down @ (image.astype(np.float64) - outside) @ across.T + outside
-
-
-def _weights(centre: float, spacing: float, length: int, size: int, pixel: float) -> np.ndarray:
-    """(size, length): what each pixel of a slice's line contributes to each pixel of the crop's."""
-    position = centre + (np.arange(size) - (size - 1) / 2) * pixel / spacing
-    width = max(1.0, pixel / spacing)
-    reach = math.ceil(width)
-    grid = np.arange(math.floor(position[0]) - reach, math.ceil(position[-1]) + reach + 1)
-    triangle = np.clip(1 - np.abs(grid - position[:, None]) / width, 0, None)
-    triangle /= triangle.sum(1, keepdims=True)
-    weights = np.zeros((size, length))
-    inside = (grid >= 0) & (grid < length)
-    weights[:, grid[inside]] = triangle[:, inside]
-    return weights
+    step = (PIXEL_MM / spacing[0], PIXEL_MM / spacing[1])
+    return cut_out(hu, centre, step, (size, size), HU_FLOOR)
 
 
 def window(hu: np.ndarray) -> np.ndarray:
