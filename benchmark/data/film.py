@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.data.dicom_file import damage_named, header_if_dicom, require_decoder
 from benchmark.errors import DataError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 HEADER = [
     "SeriesInstanceUID",
@@ -89,11 +93,14 @@ def read_scan(scan: ScanFile) -> np.ndarray:
         DataError: the file ends early, is damaged, or compressed without a decoder.
     """
     from pydicom import dcmread
+    from pydicom.pixels import pixel_array
 
     with damage_named(scan.path, WHAT):
         dataset = dcmread(scan.path)
         require_decoder(scan.path, dataset)
-        pixels = dataset.pixel_array
+        _require_exact_length(scan, dataset)
+        # Bits above BitsStored would be cut off without a word.
+        pixels = pixel_array(dataset, correct_unused_bits=False)
     highest = 2**scan.bits - 1
     if pixels.shape != scan.shape or pixels.dtype.kind != "u" or int(pixels.max()) > highest:
         raise DataError(
@@ -101,6 +108,18 @@ def read_scan(scan: ScanFile) -> np.ndarray:
             f"{scan.shape} up to {highest}; download it again"
         )
     return pixels.dtype.type(highest) - pixels if scan.inverted else pixels
+
+
+def _require_exact_length(scan: ScanFile, dataset: Dataset) -> None:
+    """A header that says fewer rows or columns than there are is not refused by pydicom: the image would be skewed."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    length = (scan.shape[0] * scan.shape[1] * int(dataset.BitsAllocated) + 7) // 8
+    if len(dataset.PixelData) != length + length % 2:
+        raise DataError(
+            f"{scan.path} holds {len(dataset.PixelData)} bytes of pixels, its header says {scan.shape[0]} x "
+            f"{scan.shape[1]} of {dataset.BitsAllocated} bits; download it again"
+        )
 
 
 def strips(pixels: np.ndarray, rows: int = 256) -> Iterator[np.ndarray]:
