@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli_data import data
 from benchmark.errors import BenchmarkError
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
@@ -38,7 +39,9 @@ def main() -> None:
 @main.command()
 @click.argument("submission")
 @click.option("--modality", type=MODALITY, default="all", show_default=True)
-@click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of images."
+)
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
@@ -111,44 +114,4 @@ def leaderboard(out: Path | None) -> None:
     click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
 
 
-@main.group()
-def data() -> None:
-    """Splits: what they hold, and how far shortcuts get on them."""
-
-
-@data.command("audit")
-@click.option("--modality", type=MODALITY, default="all", show_default=True)
-@click.option("--part", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-def audit_command(modality: str, part: str) -> None:
-    """Print the shortcut baselines of the phantom track: single numbers (AUC) and a logistic regression on pixels.
-
-    Example: oncorobust data audit --modality ct
-    """
-    from benchmark.data.audit import audit
-    from benchmark.data.tracks import load_split
-
-    for name in MODALITIES if modality == "all" else [modality]:
-        result = audit(
-            load_split(name, part=part), load_split(name, part="train") if part != "train" else None
-        )
-        click.echo(
-            f"{name} {part}: {result.images} images of {result.patients} patients, {result.positives} with disease"
-        )
-        if result.pixel_logistic is not None:
-            click.echo(f"  logistic regression on pixels   accuracy {result.pixel_logistic:.3f}")
-        for key, value in sorted(result.shortcuts.items(), key=lambda item: -item[1]):
-            click.echo(f"  {key:31} AUC {value:.3f}")
-
-
-@data.command("draw-test")
-@click.argument("modality", type=click.Choice(list(MODALITIES)))
-def draw_test(modality: str) -> None:
-    """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
-
-    Example: oncorobust data draw-test ct
-    """
-    from benchmark.data.phantom import draw_test_part
-    from benchmark.data.split import Split
-
-    path = draw_test_part(modality)
-    click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")
+main.add_command(data)

@@ -34,6 +34,7 @@ FLOORS = {
     "benchmark.cluster": 5,
     "leaderboard": 5,
     "benchmark.cli": 6,
+    "benchmark.cli_data": 6,
     "benchmark.pytest_plugin": 6,
     "benchmark.test_robustness": 6,
     "benchmark.test_speed": 6,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.collection import LeftOut
+from benchmark.data.lock import PartLock
 from benchmark.data.manifest import Item, Manifest
 from benchmark.data.shards import Shard
 from benchmark.data.split import FORMAT
@@ -22,10 +23,9 @@ from benchmark.modality import get_modality
 
 @dataclass(frozen=True)
 class Chosen:
-    """The images of one shard that go into one part: their places in the shard, in order."""
+    """The images of one shard that go into a split: their places in the shard, in order."""
 
     shard: Shard
-    part: str
     places: tuple[int, ...]
 
 
@@ -53,7 +53,7 @@ def choose(items: Sequence[Item], shard: Shard) -> tuple[Chosen, list[LeftOut]]:
     known = {i for item in items for i, s in enumerate(shard.samples) if _belongs(s[1], item.name)}
     others = [sample[1] for i, sample in enumerate(shard.samples) if i not in known]
     left_out += [LeftOut(name, "is not in the manifest", harmless=True) for name in others]
-    return Chosen(shard, items[0].part, tuple(sorted(places))), left_out
+    return Chosen(shard, tuple(sorted(places))), left_out
 
 
 def _belongs(name: str, item: str) -> bool:
@@ -66,9 +66,12 @@ def complete(items: Sequence[Item], shard: Shard) -> bool:
 
 
 def write_part(
-    path: Path, manifest: Manifest, part: str, chosen: Sequence[Chosen], notes: Mapping[str, Any]
-) -> dict[str, Any]:
+    path: Path, manifest: Manifest, part: str, chosen: Sequence[Chosen], notes: Mapping[str, Any], whole: bool
+) -> PartLock:
     """Write the split of one part; what a lock says of it.
+
+    Args:
+        whole: all that the manifest expects of the part is there.
 
     Raises:
         DataError: images of several sizes, ids twice, or the file cannot be written.
@@ -102,8 +105,8 @@ def write_part(
                 yield each.shard.pixels()[list(each.places)][:, None]
 
     sha256 = write_split_file(path, header, (len(samples), 1, height, width), blocks, labels)
-    counts = {"images": len(samples), "patients": len(set(patients)), "positive": int(labels.sum())}
-    return {"sha256": sha256, **counts}
+    checksums = {sample[1]: sample[2] for sample in samples}
+    return PartLock(sha256, len(samples), len(set(patients)), int(labels.sum()), whole, checksums)
 
 
 def describe(

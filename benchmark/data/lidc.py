@@ -107,7 +107,11 @@ def read(unit: Unit) -> Reading:
     elif nodules is None:
         raise DataError("no annotation XML names this series; put the collection's XML files into the folder")
     else:
-        places = [_found_place(unit, i, nodule, slices[0]) for i, nodule in enumerate(nodules) if nodule.label is not None]
+        places = [
+            _found_place(unit, i, nodule, slices[0])
+            for i, nodule in enumerate(nodules)
+            if nodule.label is not None
+        ]
     samples: list[Sample] = []
     noise = []
     for place in places:
@@ -141,7 +145,9 @@ def _slices(paths: Sequence[str]) -> tuple[tuple[SliceFile, ...], list[str]]:
     if not headers:
         raise DataError("; ".join(["no axial CT image can be read", *damaged[:3]]))
     if not headers[0].patient_id:
-        raise DataError(f"{headers[0].path} names no PatientID; patients are the unit of splitting: write one")
+        raise DataError(
+            f"{headers[0].path} names no PatientID; patients are the unit of splitting: write one"
+        )
     return order_slices(headers), damaged
 
 
@@ -179,7 +185,9 @@ def _expected_place(expected: Expected) -> Place:
     told = expected.facts
     facts = {key: float(told[key]) for key in ("diameter_mm", "malignancy", "readers")}
     z = tuple(float(value) for value in told["z_mm"].split())
-    return Place(expected.item, int(expected.label or 0), (float(told["row"]), float(told["column"])), z, facts)
+    return Place(
+        expected.item, int(expected.label or 0), (float(told["row"]), float(told["column"])), z, facts
+    )
 
 
 def _require_same(place: Place, nodules: Sequence[Nodule]) -> None:
@@ -206,14 +214,18 @@ def _under(place: Place, slices: Sequence[SliceFile]) -> list[SliceFile]:
     found = [slices[i] for i in nearest]
     rows, columns = found[0].shape
     if not (0 <= place.centre[0] < rows and 0 <= place.centre[1] < columns):
-        raise DataError(f"its centre lies outside of the image of {rows} x {columns} pixels; download it again")
+        raise DataError(
+            f"its centre lies outside of the image of {rows} x {columns} pixels; download it again"
+        )
     return found
 
 
 def _samples(place: Place, stack: Series, patient_id: str) -> Iterator[Sample]:
     for hu, z in zip(stack.hu, place.z, strict=True):
+        # Sums differ in their last bits from one processor to the next: without them ties round alike everywhere.
+        cut = crop(hu, place.centre, stack.spacing).round(6)
         yield Sample(
-            pixels=np.rint(window(crop(hu, place.centre, stack.spacing)) * LEVELS).astype(np.uint16),
+            pixels=np.rint(window(cut) * LEVELS).astype(np.uint16),
             label=place.label,
             patient_id=patient_id,
             image_id=f"{place.name}/{z:.2f}",

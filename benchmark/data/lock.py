@@ -6,36 +6,41 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmark.data.manifest import FOLDER, PARTS, Manifest
 from benchmark.data.split import Split
 from benchmark.errors import DataError
-from benchmark.files import replace_file
 from benchmark.folders import cache_folder
 
 LOCK_FILE = "lock.json"
 
 
 @dataclass(frozen=True)
-class Lock:
-    """What a folder of prepared splits holds.
+class PartLock:
+    """One part: its split's checksum and size, and the sha256 of each image with its label and ids, by image id.
 
-    Args:
-        name: of the manifest. complete: every item of the manifest is there.
-        splits: by part: sha256 of the split, and how many images, patients and images with disease it has.
-        samples: sha256 of each image with its label and ids, by image id.
+    complete: every item that the manifest puts into the part is there.
     """
+
+    sha256: str
+    images: int
+    patients: int
+    positive: int
+    complete: bool
+    samples: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What a folder of prepared splits holds: the manifest's name and checksum, and its parts."""
 
     name: str
     manifest_sha256: str
-    complete: bool
-    splits: Mapping[str, Mapping[str, Any]]
-    samples: Mapping[str, str]
+    parts: Mapping[str, PartLock]
 
-    def save(self, folder: Path) -> None:
-        """Write lock.json."""
-        replace_file(folder / LOCK_FILE, (json.dumps(asdict(self), indent=0) + "\n").encode())
+    def text(self) -> bytes:
+        """What lock.json holds."""
+        return (json.dumps(asdict(self), indent=0) + "\n").encode()
 
 
 def prepared_folder(manifest: Manifest) -> Path:
@@ -48,6 +53,20 @@ def split_path(folder: Path, modality: str, part: str) -> Path:
     return folder / f"{modality}-{part}.safetensors"
 
 
+def parse_lock(text: bytes) -> Lock:
+    """The opposite of `Lock.text`.
+
+    Raises:
+        ValueError: it is no lock.
+    """
+    try:
+        told = json.loads(text)
+        parts = {part: PartLock(**each) for part, each in told["parts"].items()}
+        return Lock(str(told["name"]), str(told["manifest_sha256"]), parts)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"it is no lock ({error})") from None
+
+
 def read_lock(path: Path) -> Lock | None:
     """A lock file; None where there is none.
 
@@ -55,10 +74,10 @@ def read_lock(path: Path) -> Lock | None:
         DataError: it cannot be read.
     """
     try:
-        return Lock(**json.loads(path.read_text("utf-8")))
+        return parse_lock(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"lock file {path} cannot be read: {error}; prepare the collection again") from None
 
 
@@ -68,22 +87,23 @@ def shipped_lock(name: str) -> Lock | None:
 
 
 def differences(here: Lock, published: Lock) -> list[str]:
-    """A sentence on each image and split that is not as it was published."""
-    told = [f"image {name} is missing" for name in published.samples.keys() - here.samples.keys()]
-    told += [
-        f"image {name} is not in the published split"
-        for name in here.samples.keys() - published.samples.keys()
-    ]
-    told += [
-        f"image {name} differs: sha256 {here.samples[name][:12]}…, published {sha256[:12]}…"
-        for name, sha256 in published.samples.items()
-        if here.samples.get(name, sha256) != sha256
-    ]
-    told.sort()
-    for part, split in published.splits.items():
-        found = here.splits.get(part, {}).get("sha256")
-        if found and found != split["sha256"]:
-            told.append(f"split {part} differs: sha256 {found[:12]}…, published {split['sha256'][:12]}…")
+    """A sentence on each image and split, of the parts that are here, that is not as it was published."""
+    told = []
+    for part in [part for part in PARTS if part in here.parts and part in published.parts]:
+        own, other = here.parts[part], published.parts[part]
+        lines = [f"image {name} is missing" for name in other.samples.keys() - own.samples.keys()]
+        lines += [
+            f"image {name} is not in the published split"
+            for name in own.samples.keys() - other.samples.keys()
+        ]
+        lines += [
+            f"image {name} differs: sha256 {own.samples[name][:12]}…, published {sha256[:12]}…"
+            for name, sha256 in other.samples.items()
+            if own.samples.get(name, sha256) != sha256
+        ]
+        if own.sha256 != other.sha256:
+            lines.append(f"split {part} differs: sha256 {own.sha256[:12]}…, published {other.sha256[:12]}…")
+        told += sorted(lines)
     return told
 
 
@@ -101,7 +121,7 @@ def verify_prepared(folder: Path, modality: str) -> tuple[Lock, list[str]]:
     wrong = []
     for part in PARTS:
         path = split_path(folder, modality, part)
-        if part not in lock.splits:
+        if part not in lock.parts:
             if path.exists():
                 wrong.append(f"{path.name} is not in {LOCK_FILE}; delete it or prepare again")
             continue
@@ -110,7 +130,7 @@ def verify_prepared(folder: Path, modality: str) -> tuple[Lock, list[str]]:
         except DataError as error:
             wrong.append(str(error))
             continue
-        if sha256 != lock.splits[part]["sha256"]:
+        if sha256 != lock.parts[part].sha256:
             wrong.append(f"{path.name} is not the split of {LOCK_FILE}; prepare again")
     published = shipped_lock(lock.name)
     return lock, wrong + (differences(lock, published) if published else [])

@@ -8,18 +8,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from benchmark.data.assembly import Chosen, by_reason, choose, complete, describe, write_part
 from benchmark.data.collection import Collection, Index, LeftOut
 from benchmark.data.lock import (
     LOCK_FILE,
     Lock,
+    PartLock,
     differences,
     prepared_folder,
     read_lock,
@@ -34,19 +34,23 @@ from benchmark.errors import DataError
 from benchmark.files import replace_file, require_writable
 from benchmark.progress import progress_bar
 
+LEFT_OUT = "left-out.csv"
+SHOWN = 10  # differing images told on the terminal
+
 
 @dataclass(frozen=True)
 class Prepared:
     """What came of preparing a collection.
 
     Args:
-        left_out: everything that could not be used. missing: items of the manifest that are not in the splits.
+        parts: those that were asked for. left_out: everything that could not be used.
         differing: a sentence on each image that is not as published; None where nothing is published yet.
         read: units read in this run; the others were there already.
     """
 
     folder: Path
     lock: Lock
+    parts: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     differing: tuple[str, ...] | None = None
     read: int = 0
@@ -54,13 +58,43 @@ class Prepared:
     @property
     def exit_code(self) -> int:
         """0: all there, as published. 3: something the manifest expects is missing or differs."""
-        return 0 if self.lock.complete and not self.differing else 3
+        found = [self.lock.parts[part] for part in self.parts if part in self.lock.parts]
+        whole = len(found) == len(self.parts) and all(part.complete for part in found)
+        return 0 if whole and not self.differing else 3
+
+    def lines(self) -> Iterator[str]:
+        """What to tell on the terminal."""
+        yield f"{self.lock.name} in {self.folder}" + (f", {self.read} units read" if self.read else "")
+        for part in self.parts:
+            here = self.lock.parts.get(part)
+            told = (
+                f"{here.images} images of {here.patients} patients, {here.positive} with disease"
+                if here
+                else "none"
+            )
+            yield f"  {part:10} {told}" + ("" if here and here.complete else "; not all of the manifest")
+        wanting = [item for item in self.left_out if not item.harmless]
+        harmless = [item for item in self.left_out if item.harmless]
+        for title, items in (("left out", wanting), ("left out as the rules say", harmless)):
+            for reason, count in by_reason(items).items():
+                yield f"  {title}: {count} × {reason}"
+        if self.left_out:
+            yield f"  each by name: {self.folder / LEFT_OUT}"
+        if self.differing is None:
+            yield "  no maintainer has published checksums of this version yet: nothing to compare with"
+        elif not self.differing:
+            yield "  every checksum is as published"
+        for line in (self.differing or ())[:SHOWN]:
+            yield f"  {line}"
+        if len(self.differing or ()) > SHOWN:
+            yield f"  and {len(self.differing or ()) - SHOWN} more: oncorobust data verify {self.lock.name}"
 
 
 def prepare(
     collection: Collection,
     source: Path,
     manifest: Manifest,
+    parts: Sequence[str] = PARTS,
     fresh: bool = False,
     progress: bool = True,
 ) -> Prepared:
@@ -68,6 +102,7 @@ def prepare(
 
     Args:
         source: holds the collection's files, in any of its layouts.
+        parts: which to prepare; an evaluation needs the test part alone.
         fresh: read again also what has been read.
 
     Raises:
@@ -77,7 +112,7 @@ def prepare(
     folder = prepared_folder(manifest)
     require_writable(folder, "ONCOROBUST_CACHE")
     with _alone(folder):
-        if not fresh and (there := _already(folder, manifest)):
+        if not fresh and (there := _already(folder, manifest, parts)):
             return there
         index = collection.index(source)
         units = {unit.key: unit for unit in index.units}
@@ -86,69 +121,91 @@ def prepare(
             rmtree(shards, ignore_errors=True)
             replace_file(shards / "made-by", _stamp(manifest).encode())
         tasks = []
-        for key in manifest.units:
+        wanted = {key: items for key, items in manifest.units.items() if items[0].part in parts}
+        for key in wanted:
             path = shard_file(shards, key)
             there_already = open_shard(path)
             if key not in units or (there_already and complete(manifest.units[key], there_already)):
                 continue
             tasks.append(Task(collection.read, replace(units[key], expected=manifest.expected(key)), path))
-        with progress_bar(f"reading {manifest.name}", len(manifest.units), progress) as advance:
-            advance(len(manifest.units) - len(tasks))
+        with progress_bar(f"reading {manifest.name}", len(wanted), progress) as advance:
+            advance(len(wanted) - len(tasks))
             for _ in in_parallel(read_to_shard, tasks, worker_count(len(tasks))):
                 advance()
-        return replace(_assemble(collection, manifest, folder, index), read=len(tasks))
+        return replace(_assemble(collection, manifest, folder, index, parts), read=len(tasks))
 
 
-def _assemble(collection: Collection, manifest: Manifest, folder: Path, index: Index) -> Prepared:
-    found: dict[str, list[Chosen]] = {part: [] for part in PARTS}
-    left_out: dict[str, list[LeftOut]] = {part: [] for part in PARTS}
-    for key, items in manifest.units.items():
-        part = items[0].part
-        shard = open_shard(shard_file(folder / "shards", key))
-        if shard is None:
-            left_out[part] += [LeftOut(item.name, "is not in the folder: download it") for item in items]
-            continue
-        if shard.patient_id != items[0].patient_id:
-            reason = f"is of patient {shard.patient_id}, the manifest says {items[0].patient_id}"
-            left_out[part].append(LeftOut(key, reason))
-            continue
-        chosen, wrong = choose(items, shard)
-        found[part].append(chosen)
-        left_out[part] += wrong
-    everything = [*index.left_out, *(item for part in PARTS for item in left_out[part])]
-    splits: dict[str, Mapping[str, Any]] = {}
-    samples: dict[str, str] = {}
+def _assemble(
+    collection: Collection, manifest: Manifest, folder: Path, index: Index, parts: Sequence[str]
+) -> Prepared:
+    everything = list(index.left_out)
     modality = manifest.about["modality"]
-    if not any(each.places for part in PARTS for each in found[part]):
+    found: dict[str, tuple[list[Chosen], list[LeftOut]]] = {}
+    for part in parts:
+        found[part] = _gather(manifest, part, folder)
+        everything += found[part][1]
+    if not any(each.places for chosen, _ in found.values() for each in chosen):
         reasons = "; ".join(
             f"{count} × {reason}" for reason, count in list(by_reason(everything).items())[:5]
         )
         raise DataError(f"nothing of {manifest.name} could be prepared: {reasons}")
-    for part in PARTS:
+    locks = _other_parts(folder, manifest, parts)
+    for part, (chosen, left_out) in found.items():
         path = split_path(folder, modality, part)
-        if not any(each.places for each in found[part]):
+        if not any(each.places for each in chosen):
             path.unlink(missing_ok=True)
             continue
-        notes = describe(manifest, collection.SOURCE, found[part], left_out[part])
-        splits[part] = write_part(path, manifest, part, found[part], notes)
-        samples |= {s[1]: s[2] for each in found[part] for s in (each.shard.samples[i] for i in each.places)}
-    whole = all(item.harmless for part in PARTS for item in left_out[part])
-    lock = Lock(manifest.name, manifest.sha256, whole, splits, samples)
-    lock.save(folder)
-    _write_left_out(folder / "left-out.csv", everything)
-    if whole:  # else a mended source is read only where something was missing
-        rmtree(folder / "shards", ignore_errors=True)
-    return Prepared(folder, lock, tuple(everything), _differing(lock))
+        notes = describe(manifest, collection.SOURCE, chosen, left_out)
+        whole = all(item.harmless for item in left_out)
+        locks[part] = write_part(path, manifest, part, chosen, notes, whole)
+    lock = Lock(manifest.name, manifest.sha256, {part: locks[part] for part in PARTS if part in locks})
+    replace_file(folder / LOCK_FILE, lock.text())
+    _write_left_out(folder / LEFT_OUT, everything)
+    done = Prepared(folder, lock, tuple(parts), tuple(everything), _differing(lock))
+    if done.exit_code == 0:  # else a mended source is read only where something was missing
+        for chosen, _ in found.values():
+            for each in chosen:
+                each.shard.path.unlink(missing_ok=True)
+    return done
 
 
-def _already(folder: Path, manifest: Manifest) -> Prepared | None:
+def _gather(manifest: Manifest, part: str, folder: Path) -> tuple[list[Chosen], list[LeftOut]]:
+    """What the shards have for one part, and what is wrong."""
+    found: list[Chosen] = []
+    left_out: list[LeftOut] = []
+    for key, items in manifest.units.items():
+        if items[0].part != part:
+            continue
+        shard = open_shard(shard_file(folder / "shards", key))
+        if shard is None:
+            left_out += [LeftOut(item.name, "is not in the folder: download it") for item in items]
+        elif shard.patient_id != items[0].patient_id:
+            reason = f"is of patient {shard.patient_id}, the manifest says {items[0].patient_id}"
+            left_out.append(LeftOut(key, reason))
+        else:
+            chosen, wrong = choose(items, shard)
+            found.append(chosen)
+            left_out += wrong
+    return found, left_out
+
+
+def _other_parts(folder: Path, manifest: Manifest, parts: Sequence[str]) -> dict[str, PartLock]:
+    """What was prepared before of the parts that are not asked for now."""
+    with suppress(DataError):
+        lock = read_lock(folder / LOCK_FILE)
+        if lock and lock.manifest_sha256 == manifest.sha256:
+            return {part: each for part, each in lock.parts.items() if part not in parts}
+    return {}
+
+
+def _already(folder: Path, manifest: Manifest, parts: Sequence[str]) -> Prepared | None:
     with suppress(DataError):  # unreadable: prepare anew
         lock = read_lock(folder / LOCK_FILE)
-        if lock and lock.complete and lock.manifest_sha256 == manifest.sha256:
-            lock, wrong = verify_prepared(folder, manifest.about["modality"])
-            published = _differing(lock)
-            if set(wrong) <= set(published or ()):
-                return Prepared(folder, lock, (), published)
+        if lock is None or lock.manifest_sha256 != manifest.sha256:
+            return None
+        done = Prepared(folder, lock, tuple(parts), (), _differing(lock))
+        if done.exit_code == 0 and not verify_prepared(folder, manifest.about["modality"])[1]:
+            return done
     return None
 
 
@@ -172,7 +229,7 @@ def _same_code(shards: Path, manifest: Manifest) -> bool:
         return False
 
 
-def _write_left_out(path: Path, left_out: Sequence[LeftOut] | Iterable[LeftOut]) -> None:
+def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["what", "reason", "harmless"])

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from benchmark.errors import DataError, ProtocolError
 
-In, Out = TypeVar("In"), TypeVar("Out")
+In = TypeVar("In")
+Out = TypeVar("Out")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -1,0 +1,170 @@
+"""The commands `oncorobust data …`. Each calls one function; this file only reads and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark.data.collection import COLLECTIONS
+from benchmark.data.manifest import PARTS
+from benchmark.modality import MODALITIES
+
+COLLECTION = click.Choice(list(COLLECTIONS))
+PART = click.Choice(list(PARTS))
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def data() -> None:
+    """Splits: get them, prepare them, verify them, and see how far shortcuts get on them."""
+
+
+@data.command()
+def status() -> None:
+    """What of the clinical track is prepared here, what is missing, how to get it, and its licences.
+
+    Example: oncorobust data status
+    """
+    from benchmark.data.status import status
+
+    for line in status():
+        click.echo(line)
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION)
+@click.option("--to", "folder", type=FOLDER, required=True, help="Where the files go; tens of gigabytes.")
+@click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
+def download(collection: str, folder: Path, parts: tuple[str, ...]) -> None:
+    """Fetch the series that a collection's manifest names from the Imaging Data Commons.
+
+    Example: oncorobust data download lidc-idri --to /data/lidc --part test
+    """
+    from benchmark.data.collection import get_collection
+    from benchmark.data.download import download
+    from benchmark.data.manifest import shipped_manifest
+
+    count = download(shipped_manifest(collection), folder, parts or PARTS)
+    click.echo(f"{count} series in {folder}; {get_collection(collection).SOURCE['how_to_get']}")
+    click.echo(f"then: oncorobust data prepare {collection} --source {folder}")
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION)
+@click.option("--source", type=FOLDER, required=True, help="The download, in any layout.")
+@click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
+@click.option("--manifest", type=FILE, help="Another manifest than the frozen one: that of a phantom tree.")
+@click.option("--fresh", is_flag=True, help="Read again also what has been read.")
+def prepare(
+    collection: str, source: Path, parts: tuple[str, ...], manifest: Path | None, fresh: bool
+) -> None:
+    """Make the frozen splits of COLLECTION from its downloaded files.
+
+    What is read is kept, so an interrupted run goes on where it stopped. Exit code 0: all is there and as published;
+    3: prepared, but something that the manifest names is missing or differs; 2: nothing could be prepared.
+
+    Example: oncorobust data prepare lidc-idri --source /data/lidc
+    """
+    from benchmark.data.collection import get_collection
+    from benchmark.data.manifest import read_manifest, shipped_manifest
+    from benchmark.data.prepare import prepare
+
+    chosen = read_manifest(manifest) if manifest else shipped_manifest(collection)
+    done = prepare(get_collection(collection), source, chosen, parts or PARTS, fresh)
+    for line in done.lines():
+        click.echo(line)
+    sys.exit(done.exit_code)
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION, required=False)
+def verify(collection: str | None) -> None:
+    """Read every prepared split again and compare every checksum; exit code 3 where one differs.
+
+    Example: oncorobust data verify lidc-idri
+    """
+    from benchmark.data.lock import prepared_folder, verify_prepared
+    from benchmark.data.manifest import shipped_manifests
+
+    wrong = 0
+    for manifest in shipped_manifests().values():
+        if collection not in (None, manifest.collection):
+            continue
+        if collection is None and not prepared_folder(manifest).is_dir():
+            click.echo(f"{manifest.name}: not prepared")
+            continue
+        lock, complaints = verify_prepared(prepared_folder(manifest), manifest.about["modality"])
+        images = sum(part.images for part in lock.parts.values())
+        click.echo(f"{manifest.name}: {images} images, {len(complaints)} complaints")
+        for line in complaints:
+            click.echo(f"  {line}")
+        wrong += len(complaints)
+    sys.exit(3 if wrong else 0)
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION)
+@click.option("--out", type=FILE, required=True, help="The file to write.")
+def pack(collection: str, out: Path) -> None:
+    """Write the prepared test part of COLLECTION, with its licence and checksums, into one file.
+
+    Example: oncorobust data pack lidc-idri --out lidc-idri-1-test.zip
+    """
+    from benchmark.data.manifest import shipped_manifest
+    from benchmark.data.pack import pack
+
+    click.echo(f"sha256 {pack(shipped_manifest(collection), out)}  {out}")
+
+
+@data.command("import")
+@click.argument("file", type=FILE)
+def import_command(file: Path) -> None:
+    """Verify what `pack` wrote and put it where an evaluation finds it.
+
+    Example: oncorobust data import lidc-idri-1-test.zip
+    """
+    from benchmark.data.pack import import_pack
+
+    manifest, lock = import_pack(file)
+    click.echo(f"{manifest.name}: {lock.parts['test'].images} images; evaluate with --track clinical")
+
+
+@data.command("audit")
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@click.option("--part", type=PART, default="test", show_default=True)
+def audit_command(modality: str, part: str) -> None:
+    """Print the shortcut baselines of the phantom track: single numbers (AUC) and a logistic regression on pixels.
+
+    Example: oncorobust data audit --modality ct
+    """
+    from benchmark.data.audit import audit
+    from benchmark.data.tracks import load_split
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        result = audit(
+            load_split(name, part=part), load_split(name, part="train") if part != "train" else None
+        )
+        click.echo(
+            f"{name} {part}: {result.images} images of {result.patients} patients, {result.positives} with disease"
+        )
+        if result.pixel_logistic is not None:
+            click.echo(f"  logistic regression on pixels   accuracy {result.pixel_logistic:.3f}")
+        for key, value in sorted(result.shortcuts.items(), key=lambda item: -item[1]):
+            click.echo(f"  {key:31} AUC {value:.3f}")
+
+
+@data.command("draw-test")
+@click.argument("modality", type=click.Choice(list(MODALITIES)))
+def draw_test(modality: str) -> None:
+    """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
+
+    Example: oncorobust data draw-test ct
+    """
+    from benchmark.data.phantom import draw_test_part
+    from benchmark.data.split import Split
+
+    path = draw_test_part(modality)
+    click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")
