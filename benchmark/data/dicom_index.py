@@ -52,7 +52,9 @@ def walk(folder: Path) -> Iterator[str]:
         DataError: the folder is missing.
     """
     if not Path(folder).is_dir():
-        raise DataError(f"folder {folder} is missing; expected the downloaded files: name the folder they are in")
+        raise DataError(
+            f"folder {folder} is missing; expected the downloaded files: name the folder they are in"
+        )
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (os.path.join(parent, name) for name in sorted(names))  # noqa: PTH118 (a quarter of a million)
@@ -65,7 +67,11 @@ def _read_headers(paths: list[str]) -> tuple[list[DicomFile], list[str]]:
             with damage_named(Path(path), "a DICOM file"):
                 header = header_if_dicom(Path(path), ["Modality", "PatientID", "SeriesInstanceUID"])
                 if header is not None:
-                    values = (header.get("Modality"), header.get("SeriesInstanceUID"), header.get("PatientID"))
+                    values = (
+                        header.get("Modality"),
+                        header.get("SeriesInstanceUID"),
+                        header.get("PatientID"),
+                    )
                     found.append(DicomFile(path, *(str(value or "") for value in values)))
         except DataError as error:
             damaged.append(str(error))
@@ -74,4 +80,3 @@ def _read_headers(paths: list[str]) -> tuple[list[DicomFile], list[str]]:
 
 def _shared(file: DicomFile) -> DicomFile:
     return DicomFile(file.path, *map(sys.intern, (file.modality, file.series_uid, file.patient_id)))
-
