@@ -25,6 +25,7 @@ from cbis_tree import (
     write_case,
     write_rows,
 )
+from click.testing import CliRunner
 from pydicom import dcmread
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
@@ -34,9 +35,13 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from benchmark.cli import main
 from benchmark.data import cbis_ddsm
 from benchmark.data.cbis_ddsm import noise_sigma, patch
-from benchmark.data.phantom.as_cbis_ddsm import CALC_HEADER, MASS_HEADER, write_tree
+from benchmark.data.manifest import write_manifest
+from benchmark.data.manifests.cbis import ABOUT, items
+from benchmark.data.phantom.as_cbis_ddsm import CALC_HEADER, MASS_HEADER, NOTICE, write_tree
+from benchmark.data.split import Split
 from benchmark.errors import DataError
 
 KEY = "Mass-Training_P_00001_LEFT_CC_1"
@@ -485,3 +490,49 @@ def test_calcifications_are_counted_and_harmless(tmp_path):
     samples, (left,), _ = read_all(tmp_path)
     assert list(samples) == [KEY]
     assert (left.what, left.harmless, left.reason[:16]) == ("calc.csv", True, "2 calcification(")
+
+
+# --- the whole way: files, command, split ---------------------------------------------------------------------
+
+
+def test_the_command_prepares_the_phantoms_tree(phantom, tmp_path, cache):
+    folder, films = phantom
+    manifest = tmp_path / "manifest.csv"
+    write_manifest(manifest, items(folder), {**ABOUT, "version": 0, "synthetic": NOTICE})
+    command = ["data", "prepare", "cbis-ddsm", "--source", str(folder), "--manifest", str(manifest)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    masses = {f"{film.name}_{mass.number}": mass for film in films for mass in film.masses}
+    found: dict[str, np.ndarray] = {}
+    for path in cache.rglob("mammogram-*.safetensors"):
+        split = Split.load(path)
+        assert "synthetic" in split.notes["source"]
+        assert {name.startswith("Mass-Test_") for name in split.image_ids} == {split.part == "test"}
+        for name, image, label in zip(split.image_ids, split.images[:, 0], split.labels, strict=True):
+            assert label == masses[name].label
+            found[name] = image
+    assert found.keys() == masses.keys()
+    assert all((found[name] == mass.pixels.repeat(2, 0).repeat(2, 1)).all() for name, mass in masses.items())
+
+
+def test_the_command_names_what_is_damaged_and_prepares_the_rest(tmp_path, cache):
+    source = write_two(tmp_path / "source")
+    manifest = tmp_path / "manifest.csv"
+    write_manifest(manifest, items(source), {**ABOUT, "version": 0, "synthetic": NOTICE})
+    mask = [path for path in files(source) if "P_00001" in str(path)][2]
+    mask.write_bytes(mask.read_bytes()[:-10])
+    command = ["data", "prepare", "cbis-ddsm", "--source", str(source), "--manifest", str(manifest)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 3, done.output
+    (told,) = cache.rglob("left-out.csv")
+    assert f"{KEY}," in told.read_text()
+    assert "holds 119990 bytes of pixels" in told.read_text()
+    assert [
+        name for path in cache.rglob("mammogram-*.safetensors") for name in Split.load(path).image_ids
+    ] == [OTHER]
+
+
+def test_a_phantom_is_never_taken_for_the_collection(phantom):
+    done = CliRunner().invoke(main, ["data", "prepare", "cbis-ddsm", "--source", str(phantom[0])])
+    assert done.exit_code == 2
+    assert "nothing of cbis-ddsm-1 could be prepared: 1696 ×" in done.output
