@@ -100,7 +100,7 @@ def index(source: Path) -> Index:
 def read(unit: Unit) -> Reading:
     """The patches of one mammogram's masses, and the noise in each in grey levels of 16 bits.
 
-    In memory are one film, one mask, and their files: at most 300 MB.
+    In memory are one film and one mask: about twice the size of the film, 150 MB for the largest.
     """
     mammogram: Mammogram = unit.payload
     samples: list[Sample] = []
