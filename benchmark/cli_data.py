@@ -11,6 +11,7 @@ from benchmark.data.collection import COLLECTIONS
 from benchmark.data.manifest import PARTS
 from benchmark.modality import MODALITIES
 
+FORMS = {"lidc": "lidc-idri", "cbis-ddsm": "cbis-ddsm", "mets-to-brain": "mets-to-brain"}
 COLLECTION = click.Choice(list(COLLECTIONS))
 PART = click.Choice(list(PARTS))
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -52,31 +53,71 @@ def download(collection: str, folder: Path, parts: tuple[str, ...]) -> None:
     click.echo(f"then: oncorobust data prepare {collection} --source {folder}")
 
 
-@data.command()
-@click.argument("collection", type=COLLECTION)
-@click.option("--source", type=FOLDER, required=True, help="The download, in any layout.")
-@click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
-@click.option("--manifest", type=FILE, help="Another manifest than the frozen one: that of a phantom tree.")
-@click.option("--fresh", is_flag=True, help="Read again also what has been read.")
-def prepare(
-    collection: str, source: Path, parts: tuple[str, ...], manifest: Path | None, fresh: bool
-) -> None:
-    """Make the frozen splits of COLLECTION from its downloaded files.
+@data.group()
+def prepare() -> None:
+    """Make splits of downloaded files: the frozen ones of a public collection, or private ones of your own images.
 
-    What is read is kept, so an interrupted run goes on where it stopped. Exit code 0: all is there and as published;
-    3: prepared, but something that the manifest names is missing or differs; 2: nothing could be prepared.
-
-    Example: oncorobust data prepare lidc-idri --source /data/lidc
+    What is read is kept, so an interrupted run goes on where it stopped. Exit code 0: all is there, and as published;
+    3: prepared, but something that was expected is missing or differs; 2: nothing could be prepared.
     """
-    from benchmark.data.collection import get_collection
-    from benchmark.data.manifest import read_manifest, shipped_manifest
-    from benchmark.data.prepare import prepare
 
-    chosen = read_manifest(manifest) if manifest else shipped_manifest(collection)
-    done = prepare(get_collection(collection), source, chosen, parts or PARTS, fresh)
-    for line in done.lines():
-        click.echo(line)
-    sys.exit(done.exit_code)
+
+def _prepare_command(collection: str) -> click.Command:
+    """`prepare COLLECTION`, which is the same for all of them."""
+
+    @click.option("--source", type=FOLDER, required=True, help="The download, in any layout.")
+    @click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
+    @click.option(
+        "--manifest", type=FILE, help="Another manifest than the frozen one: that of a phantom tree."
+    )
+    @click.option("--fresh", is_flag=True, help="Read again also what has been read.")
+    def command(source: Path, parts: tuple[str, ...], manifest: Path | None, fresh: bool) -> None:
+        from benchmark.data.collection import get_collection
+        from benchmark.data.manifest import read_manifest, shipped_manifest
+        from benchmark.data.prepare import prepare
+
+        chosen = read_manifest(manifest) if manifest else shipped_manifest(collection)
+        done = prepare(get_collection(collection), source, chosen, parts or PARTS, fresh)
+        for line in done.lines():
+            click.echo(line)
+        sys.exit(done.exit_code)
+
+    help_text = (
+        f"Make the frozen splits of {collection} from its downloaded files.\n\n"
+        f"Example: oncorobust data prepare {collection} --source /data/{collection}"
+    )
+    return click.command(collection, help=help_text)(command)
+
+
+for _collection in COLLECTIONS:
+    prepare.add_command(_prepare_command(_collection))
+
+
+@data.command()
+@click.option(
+    "--as", "form", type=click.Choice(list(FORMS)), required=True, help="The collection to imitate."
+)
+@click.option("--images", type=click.IntRange(min=1), help="How many to draw.")
+@click.argument("folder", type=FOLDER)
+def phantom(form: str, images: int | None, folder: Path) -> None:
+    """Write synthetic images into FOLDER as a collection is delivered, quirks included, to rehearse without a download.
+
+    Example: oncorobust data phantom --as cbis-ddsm /tmp/cbis
+    """
+    from importlib import import_module
+
+    from benchmark.data.collection import get_collection
+    from benchmark.data.rehearsal import FILE as MANIFEST
+    from benchmark.data.rehearsal import rehearsal_manifest
+
+    module = import_module(f"benchmark.data.phantom.as_{form.replace('-', '_')}")
+    module.write_tree(folder, progress=True, **({"images": images} if images else {}))
+    manifest = rehearsal_manifest(get_collection(FORMS[form]), folder, "drawn by the phantom generator")
+    for part, sizes in manifest.sizes().items():
+        click.echo(f"  {part:10} {sizes['images']} images of {sizes['patients']} phantom patients")
+    click.echo(
+        f"then: oncorobust data prepare {FORMS[form]} --source {folder} --manifest {folder / MANIFEST}"
+    )
 
 
 @data.command()

@@ -102,7 +102,8 @@ def read(unit: Unit) -> Reading:
     slices, damaged = _slices(scan.images)
     nodules = _nodules(unit.key, scan, slices)
     left_out = [LeftOut(sentence.split(" ")[0], sentence) for sentence in damaged]
-    if unit.expected:
+    placed = all("row" in each.facts for each in unit.expected) and bool(unit.expected)
+    if placed:
         places = [_expected_place(each) for each in unit.expected]
     elif nodules is None:
         raise DataError("no annotation XML names this series; put the collection's XML files into the folder")
@@ -116,7 +117,7 @@ def read(unit: Unit) -> Reading:
     noise = []
     for place in places:
         try:
-            if unit.expected and nodules is not None:
+            if placed and nodules is not None:
                 _require_same(place, nodules)
             stack = load_slices(_under(place, slices))
         except DataError as error:

@@ -192,6 +192,11 @@ def _complaints(items: Sequence[Item]) -> list[str]:
         wrong.append(f"parts {', '.join(odd)}, expected {', '.join(PARTS)}")
     if odd := sorted(patient for patient, found in parts.items() if len(found) > 1):
         wrong.append(f"{len(odd)} patients in more than one part, such as {odd[0]}")
+    owners: dict[str, set[tuple[str, str]]] = {}
+    for item in items:
+        owners.setdefault(item.unit, set()).add((item.part, item.patient_id))
+    if odd := sorted(unit for unit, found in owners.items() if len(found) > 1):
+        wrong.append(f"units whose items are in two parts or of two patients, such as {odd[0]}")
     if len({item.name for item in items}) != len(items):
         wrong.append("items are named twice")
     if any(item.label not in (0, 1, None) for item in items):

@@ -80,6 +80,9 @@ class Prepared:
                 yield f"  {title}: {count} × {reason}"
         if self.left_out:
             yield f"  each by name: {self.folder / LEFT_OUT}"
+        yield f"  evaluate with --track {'clinical' if self.folder.parent.name == 'clinical' else self.folder}"
+        if self.folder.parent.name != "clinical":
+            return
         if self.differing is None:
             yield "  no maintainer has published checksums of this version yet: nothing to compare with"
         elif not self.differing:
