@@ -24,6 +24,7 @@ def ct_dataset(raw: np.ndarray, z: float, **tags: Any) -> FileDataset:
     Args:
         raw: (H, W) stored values, int16 or uint16, uncompressed. z: position in mm.
         tags: by keyword, replace what the header says; None removes. TransferSyntaxUID is the file's.
+            A tuple is a VR and a value, where it is to be another VR than the keyword has.
     """
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -53,7 +54,9 @@ def ct_dataset(raw: np.ndarray, z: float, **tags: Any) -> FileDataset:
         **tags,
     }
     for keyword, value in header.items():
-        if value is not None:
+        if isinstance(value, tuple):
+            dataset.add_new(keyword, *value)
+        elif value is not None:
             setattr(dataset, keyword, value)
     dataset.PixelData = raw.astype(raw.dtype.newbyteorder("<")).tobytes()
     dataset["PixelData"].VR = "OW"
