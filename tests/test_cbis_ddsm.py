@@ -536,3 +536,32 @@ def test_a_phantom_is_never_taken_for_the_collection(phantom):
     done = CliRunner().invoke(main, ["data", "prepare", "cbis-ddsm", "--source", str(phantom[0])])
     assert done.exit_code == 2
     assert "nothing of cbis-ddsm-1 could be prepared: 1696 ×" in done.output
+
+
+def test_a_newcomer_rehearses_with_two_commands(tmp_path, cache):
+    folder = tmp_path / "rehearsal"
+    drawn = CliRunner().invoke(main, ["data", "phantom", "--as", "cbis-ddsm", "--images", "6", str(folder)])
+    assert drawn.exit_code == 0, drawn.output
+    command = drawn.output.splitlines()[-1].partition("oncorobust ")[2]
+    done = CliRunner().invoke(
+        main, [*command.split(), "--part", "train", "--part", "test"]
+    )  # too few for three
+    assert done.exit_code == 0, done.output
+    splits = [Split.load(path) for path in cache.rglob("mammogram-*.safetensors")]
+    assert sum(map(len, splits)) == 6
+    assert all("synthetic" in split.notes["source"] and split.track != "clinical" for split in splits)
+
+
+def test_the_test_part_alone_needs_no_film_of_the_others(tmp_path, cache):
+    source, key = tmp_path / "source", "Mass-Test_P_00003_LEFT_CC_1"
+    write_rows(source, write_case(source))
+    shutil.rmtree(source / "CBIS-DDSM")
+    write_rows(source, write_case(source, key), name=TEST)
+    manifest = tmp_path / "manifest.csv"
+    write_manifest(manifest, items(source), {**ABOUT, "version": 0, "synthetic": NOTICE})
+    command = ["data", "prepare", "cbis-ddsm", "--source", str(source), "--manifest", str(manifest)]
+    done = CliRunner().invoke(main, [*command, "--part", "test"])
+    assert done.exit_code == 0, done.output
+    (path,) = cache.rglob("mammogram-*.safetensors")
+    assert Split.load(path).image_ids == (key,)
+    assert CliRunner().invoke(main, command).exit_code == 3  # of the others, it says so

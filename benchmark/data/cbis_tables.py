@@ -176,7 +176,7 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str] | str]]:
             continue
         if any("\n" in cell or "\r" in cell for cell in cells):
             yield start, f"a quoted cell runs over several lines, up to line {reader.line_num}"
-        elif cells:
+        elif any(cells):
             yield start, cells
 
 
