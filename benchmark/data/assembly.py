@@ -32,10 +32,10 @@ class Chosen:
 def choose(items: Sequence[Item], shard: Shard) -> tuple[Chosen, list[LeftOut]]:
     """The images that a unit's items ask for, and what is wrong with the others.
 
-    An item without images is left out, harmlessly where the reader said so of it by name.
+    An item without images is left out, for the reason that the reader gave of it or its unit where it gave one.
     """
     left_out = list(shard.left_out)
-    excused = [item.what for item in left_out if item.harmless]
+    told = [item.what for item in left_out]
     places: list[int] = []
     for item in items:
         own = [i for i, sample in enumerate(shard.samples) if _belongs(sample[1], item.name)]
@@ -46,7 +46,7 @@ def choose(items: Sequence[Item], shard: Shard) -> tuple[Chosen, list[LeftOut]]:
             )
         elif item.images is not None and own and len(own) != item.images:
             left_out.append(LeftOut(item.name, f"gave {len(own)} images, the manifest says {item.images}"))
-        elif not own and not any(_belongs(what, item.name) for what in excused):
+        elif not own and item.unit not in told and not any(_belongs(what, item.name) for what in told):
             left_out.append(LeftOut(item.name, "gave no image"))
         if not wrong:
             places += own
@@ -143,5 +143,9 @@ def by_reason(left_out: Iterable[LeftOut]) -> dict[str, int]:
     >>> by_reason([LeftOut("a", "/x/1.dcm is not DICOM"), LeftOut("b", "/x/2.dcm is not DICOM")])
     {'… is not DICOM': 2}
     """
-    counted = Counter(re.sub(r"\S*[/\d]\S*", "…", item.reason.replace(item.what, "…")) for item in left_out)
-    return {re.sub(r"(…,? ?)+", "… ", reason).strip(): count for reason, count in counted.most_common()}
+    return dict(Counter(_kind(item) for item in left_out).most_common())
+
+
+def _kind(item: LeftOut) -> str:
+    plain = re.sub(r"\S*[/\d]\S*", "…", item.reason.replace(item.what, "…"))
+    return re.sub(r"(…,? ?)+", "… ", plain).strip()
