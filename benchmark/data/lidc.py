@@ -21,6 +21,8 @@ from benchmark.data.dicom_index import find_dicom
 from benchmark.data.dicom_series import Series, load_slices, order_slices
 from benchmark.data.lidc_annotations import find_annotation_files, read_annotations
 from benchmark.data.lidc_nodules import READERS, Nodule, find_nodules
+from benchmark.data.lidc_segmentations import RatedSegment, find_segmentations, read_segmentations
+from benchmark.data.lidc_segmentations import RatedSegment, find_segmentations, read_segmentations
 from benchmark.data.patches import crop, noise_sigma, window
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError
@@ -46,10 +48,11 @@ FAR_PIXELS = 3.0  # the same nodule's centre from XML and from a segmentation li
 
 @dataclass(frozen=True)
 class Scan:
-    """The files of one CT series: images, and the XML file with the readers' outlines where there is one."""
+    """The files of one CT series: images, and the readers' outlines as an XML file or as rated segments, if at all."""
 
     images: tuple[str, ...]
     annotation: Path | None = None
+    segments: tuple[RatedSegment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,12 @@ def index(source: Path) -> Index:
     """
     files, damaged = find_dicom(Path(source))
     annotations, refused = find_annotation_files(Path(source))
-    left_out = [LeftOut(sentence.split(" ")[0], sentence) for sentence in [*damaged, *refused]]
+    segments, wrong = find_segmentations(Path(file.path) for file in files if file.modality in ("SEG", "SR"))
+    refused += wrong
+    segments, doubtful = find_segmentations(
+        Path(file.path) for file in files if file.modality in ("SEG", "SR")
+    )
+    left_out = [LeftOut(sentence.split(" ")[0], sentence) for sentence in [*damaged, *refused, *doubtful]]
     scans: dict[str, list[str]] = {}
     patients: dict[str, str] = {}
     for file in files:
@@ -85,8 +93,8 @@ def index(source: Path) -> Index:
         reason = f"{len(absent)} annotation file(s) are of series that are not here, such as {absent[0]}"
         left_out.append(LeftOut(absent[0], reason, harmless=True))
     keys = sorted(scans, key=lambda uid: (patients[uid], uid))
-    units = [Unit(uid, patients[uid], Scan(tuple(scans[uid]), annotations.get(uid))) for uid in keys]
-    return Index(units, left_out)
+    payloads = {uid: Scan(tuple(scans[uid]), annotations.get(uid), segments.get(uid, ())) for uid in keys}
+    return Index([Unit(uid, patients[uid], payloads[uid]) for uid in keys], left_out)
 
 
 def read(unit: Unit) -> Reading:
@@ -100,19 +108,22 @@ def read(unit: Unit) -> Reading:
     """
     scan: Scan = unit.payload
     slices, damaged = _slices(scan.images)
-    nodules = _nodules(unit.key, scan, slices)
     left_out = [LeftOut(sentence.split(" ")[0], sentence) for sentence in damaged]
     placed = all("row" in each.facts for each in unit.expected) and bool(unit.expected)
+    # A mask is no exact outline: where places are known already, only XML can speak against them.
+    nodules = _from_xml(unit.key, scan.annotation, slices)
     if placed:
         places = [_expected_place(each) for each in unit.expected]
-    elif nodules is None:
-        raise DataError("no annotation XML names this series; put the collection's XML files into the folder")
     else:
-        places = [
-            _found_place(unit, i, nodule, slices[0])
-            for i, nodule in enumerate(nodules)
-            if nodule.label is not None
-        ]
+        if nodules is None and scan.segments:
+            nodules = find_nodules(read_segmentations(scan.segments, slices), slices)
+        if nodules is None:
+            raise DataError(
+                "no annotation XML names this series; put the collection's XML files into the folder, "
+                "or its segmentations and reports (SEG, SR)"
+            )
+        labelled = [(i, nodule) for i, nodule in enumerate(nodules) if nodule.label is not None]
+        places = [_found_place(unit, i, nodule, slices[0]) for i, nodule in labelled]
     samples: list[Sample] = []
     noise = []
     for place in places:
@@ -152,12 +163,12 @@ def _slices(paths: Sequence[str]) -> tuple[tuple[SliceFile, ...], list[str]]:
     return order_slices(headers), damaged
 
 
-def _nodules(uid: str, scan: Scan, slices: Sequence[SliceFile]) -> list[Nodule] | None:
-    if scan.annotation is None:
+def _from_xml(uid: str, path: Path | None, slices: Sequence[SliceFile]) -> list[Nodule] | None:
+    if path is None:
         return None
-    read_again = read_annotations(scan.annotation)
+    read_again = read_annotations(path)
     if read_again is None or read_again[0] != uid:
-        raise DataError(f"{scan.annotation} has changed while it was read; prepare again")
+        raise DataError(f"{path} has changed while it was read; prepare again")
     return find_nodules(read_again[1], slices)
 
 
