@@ -93,6 +93,39 @@ for _collection in COLLECTIONS:
     prepare.add_command(_prepare_command(_collection))
 
 
+@prepare.command("folder")
+@click.option(
+    "--source", type=FOLDER, required=True, help="The folder that the table's files are named from."
+)
+@click.option(
+    "--table", type=FILE, required=True, help="CSV: file, label, patient_id, optional part and box."
+)
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@click.option("--window", required=True, help="What becomes 0 and 1: -1000,400 in stored values, or 1%,99%.")
+@click.option("--size", type=int, help="Pixels a side; as the clinical splits have them unless given.")
+@click.option(
+    "--name", default="own", show_default=True, help="Of the track; let it say nothing of the place."
+)
+@click.option("--out", type=FOLDER, help="Where the splits go; the private part of the cache unless given.")
+def prepare_own(
+    source: Path, table: Path, modality: str, window: str, size: int | None, name: str, out: Path | None
+) -> None:
+    """Make private splits of your own DICOM, PNG, TIFF or NumPy images. Nothing of them enters the repository.
+
+    Example: oncorobust data prepare folder --source /data/own --table own.csv --modality ct --window=-1000,400
+    """
+    from benchmark.data.folder import prepare_folder
+    from benchmark.data.folder_cut import Window
+
+    done = prepare_folder(source, table, modality, Window.parse(window), size, name, out)
+    for part, split in done.splits.items():
+        click.echo(f"{part}: {len(split)} images of {split.patients} patients")
+    for item in done.left_out:
+        click.echo(f"left out: {item.what} {item.reason}")
+    click.echo(f"evaluate with --track {done.folder}")
+    sys.exit(done.exit_code)
+
+
 @data.command()
 @click.option(
     "--as", "form", type=click.Choice(list(FORMS)), required=True, help="The collection to imitate."
@@ -175,26 +208,19 @@ def import_command(file: Path) -> None:
 
 @data.command("audit")
 @click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
-@click.option("--part", type=PART, default="test", show_default=True)
-def audit_command(modality: str, part: str) -> None:
-    """Print the shortcut baselines of the phantom track: single numbers (AUC) and a logistic regression on pixels.
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of splits."
+)
+def audit_command(modality: str, track: str) -> None:
+    """Look for what makes a figure on a track worthless: overlaps, copies, odd images, shortcuts.
 
     Example: oncorobust data audit --modality ct
     """
-    from benchmark.data.audit import audit
-    from benchmark.data.tracks import load_split
+    from benchmark.data.audit_text import audit_lines
 
     for name in MODALITIES if modality == "all" else [modality]:
-        result = audit(
-            load_split(name, part=part), load_split(name, part="train") if part != "train" else None
-        )
-        click.echo(
-            f"{name} {part}: {result.images} images of {result.patients} patients, {result.positives} with disease"
-        )
-        if result.pixel_logistic is not None:
-            click.echo(f"  logistic regression on pixels   accuracy {result.pixel_logistic:.3f}")
-        for key, value in sorted(result.shortcuts.items(), key=lambda item: -item[1]):
-            click.echo(f"  {key:31} AUC {value:.3f}")
+        for line in audit_lines(name, track):
+            click.echo(line)
 
 
 @data.command("draw-test")
