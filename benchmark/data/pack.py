@@ -87,6 +87,8 @@ def import_pack(path: Path) -> tuple[Manifest, Lock]:
     replace_file(incoming, content)
     try:
         wrong = list(_complaints(Split.load(incoming), manifest, lock))
+    except DataError:
+        wrong = ["its split is damaged; get it again"]
     finally:
         incoming.unlink()
     if wrong:
