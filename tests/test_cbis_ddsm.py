@@ -463,6 +463,15 @@ def test_two_films_in_one_series(tmp_path):
     assert "has 2 images of more than 8 bits, expected one; keep one" in refused(tmp_path)
 
 
+def test_one_film_named_for_two_views(tmp_path):
+    first, second, third = (write_case(tmp_path, key) for key in (KEY, KEY.replace("CC", "MLO"), OTHER))
+    second[11] = second[11].replace(second[11].split("/")[2], first[11].split("/")[2])
+    samples, left_out, _ = read_all(write_rows(tmp_path, first, second, third))
+    assert list(samples) == [OTHER]
+    assert {item.what for item in left_out} == {KEY, KEY.replace("CC", "MLO")}
+    assert "named for Mass-Training_P_00001_LEFT_CC, Mass-Training_P_00001_LEFT_MLO" in left_out[0].reason
+
+
 def test_nothing_usable_says_why(tmp_path):
     with pytest.raises(DataError, match="is missing"):
         cbis_ddsm.index(tmp_path / "nowhere")

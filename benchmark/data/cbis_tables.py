@@ -162,13 +162,13 @@ def _row(values: Mapping[str, str]) -> Row:
 def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str] | str]]:
     """Records of a CSV with the line each begins on; instead of cells, a sentence where quotes do not pair.
 
-    Cells lose the newline that many end with; one inside means that a quote is missing and rows were joined.
+    Cells lose the newline that many end with; another means that a quote is missing and rows were joined.
     """
     reader = csv.reader(lines, strict=True)
     while True:
         start = reader.line_num + 1
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [cell.rstrip() for cell in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
@@ -177,7 +177,7 @@ def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str] | str]]:
         if any("\n" in cell or "\r" in cell for cell in cells):
             yield start, f"a quoted cell runs over several lines, up to line {reader.line_num}"
         elif any(cells):
-            yield start, cells
+            yield start, [cell.strip() for cell in cells]
 
 
 def _spelt(column: str) -> str:
@@ -186,6 +186,5 @@ def _spelt(column: str) -> str:
 
 
 def _number(text: str) -> float:
-    return (
-        float(text) if text.isascii() and text.isdigit() else math.nan
-    )  # one NaN, which equals itself in a dict
+    # The one NaN of math equals itself in a dict: rows without a number are the same in two files.
+    return float(text) if text.isascii() and text.isdigit() else math.nan

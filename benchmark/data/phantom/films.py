@@ -112,9 +112,8 @@ def draw_mask(mass: PlacedMass, film: tuple[int, int], scale: float) -> np.ndarr
     shape = tuple(round(length * scale) for length in film)
     ends = []
     for middle, length, own in zip(mass.centre, film, shape, strict=True):
-        twice = -(
-            -2 * middle * own // length
-        )  # rounded up: scaled back and rounded down it is `middle` again
+        # Rounded up, so that it is `middle` again when it is scaled back and rounded down.
+        twice = -(-2 * middle * own // length)
         half = round(mass.diameter * scale / 2)
         ends.append((twice // 2 - half, twice - twice // 2 + half))
     (top, bottom), (left, right) = ends
