@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydicom.encaps import encapsulate
 
-from benchmark.data.phantom.lidc_files import annotations, ct_dataset, mark, write_dataset
+from benchmark.data.phantom.lidc_files import annotation_xml, ct_dataset, mark, write_dataset
 
 __all__ = ["LUNG", "NODULE", "SERIES", "TISSUE", "mark", "square", "write_scan", "write_slice", "write_xml"]
 
@@ -41,7 +41,7 @@ def square(row: int, column: int, half: int) -> list[tuple[int, int]]:
 def write_xml(path: Path, readers: Iterable[Iterable[str]], series: str = SERIES, before: str = "") -> Path:
     """An annotation file: for each reader the marks that `mark` made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(annotations(readers, series, before))
+    path.write_text(annotation_xml(readers, series, before))
     return path
 
 

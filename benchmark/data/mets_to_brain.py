@@ -119,6 +119,9 @@ def read(unit: Unit) -> Reading:
             f"{case.seg} has {1 - brain[outlined].mean():.0%} of its metastases outside of the brain of "
             f"{case.t1c.name}; expected a segmentation of that image: download both again"
         )
+    low, high = np.percentile(image.values[brain], PERCENTILES)
+    if not high > low:
+        raise DataError(f"{case.t1c} has one value all over the brain; expected an image: download it again")
     slices = measure_slices(image.values, brain, labels.values, image.spacing)
     positives, negatives = choose_slices(slices, unit.key)
     notes = {"repeated slices": int(slices.repeated.sum())}
@@ -127,9 +130,6 @@ def read(unit: Unit) -> Reading:
         return Reading(
             (), [LeftOut(unit.key, reason, harmless=True)], notes=notes | {"cases of one class": 1}
         )
-    low, high = np.percentile(image.values[brain], PERCENTILES)
-    if not high > low:
-        raise DataError(f"{case.t1c} has one value all over the brain; expected an image: download it again")
     samples, noise = [], []
     for k, pixels, inside in _cut(image, brain, sorted(positives + negatives), float(low), float(high)):
         samples.append(_sample(unit, image, slices, k, pixels, int(k in positives)))

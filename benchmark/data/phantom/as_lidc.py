@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.phantom import draw_split
-from benchmark.data.phantom.lidc_files import annotations, ct_dataset, write_dataset
+from benchmark.data.phantom.lidc_files import annotation_xml, ct_dataset, write_dataset
 from benchmark.data.phantom.scans import NOTICE, PIXEL_MM, STEP_MM, PhantomScan, lay_out, reading
 from benchmark.data.split import LEVELS
 from benchmark.files import replace_file
@@ -77,7 +77,7 @@ def write_tree(
         for scan in scans:
             write_scan(folder, scan)
             replace_file(
-                annotation_path(folder, scan), annotations(reading(scan), scan.uid("series")).encode()
+                annotation_path(folder, scan), annotation_xml(reading(scan), scan.uid("series")).encode()
             )
             advance()
     write_scan(folder, PhantomScan(len(scans), 4, ()))  # annotated by nobody
@@ -145,7 +145,7 @@ def _write_slice(
 ) -> None:
     from pydicom.uid import generate_uid
 
-    raw = (hu - INTERCEPT).astype(scanner.dtype)
+    raw: np.ndarray = (hu - INTERCEPT).astype(scanner.dtype)
     outside = np.ones(SHAPE, bool)
     outside[BORDER:-BORDER, BORDER:-BORDER] = False
     raw[outside] = scanner.padding

@@ -68,15 +68,15 @@ def write_segmentations(folder: Path, slices: Sequence[SliceFile], markings: Seq
     from pydicom import dcmread
 
     by_z = {item.z: item for item in slices}
+    positions = np.array(sorted(by_z))
     for number, marking in enumerate(markings):
-        drawn = sorted({min(by_z, key=lambda at, z=z: abs(at - z)) for z, _ in marking.contours})
-        images = [dcmread(by_z[z].path) for z in drawn]
+        drawn = sorted({positions[int(np.abs(positions - z).argmin())] for z, _ in marking.contours})
         masks = np.stack([_mask(marking, z, slices[0].shape) for z in drawn])
         # A line that encloses no pixel leaves an empty mask, which the collection leaves out.
         kept = [k for k in range(len(drawn)) if masks[k].any()]
         if not kept:
             continue
-        images = [images[k] for k in kept]
+        images = [dcmread(by_z[drawn[k]].path) for k in kept]
         name = f"Nodule {number + 1} - Annotation {number}"
         segmentation = _segmentation(images, masks[kept], name, number)
         report = _report(images, segmentation, marking.malignancy, name, number)
@@ -94,14 +94,14 @@ def _mask(marking: Marking, z: float, shape: tuple[int, int]) -> np.ndarray:
     mask = np.zeros(shape, bool)
     for at, points in marking.contours:
         if abs(at - z) < 0.01:
-            top, left, bottom, right = *points.min(0).astype(int), *points.max(0).astype(int) + 1
+            (top, left), (bottom, right) = points.min(0).astype(int), points.max(0).astype(int) + 1
             pixels = np.mgrid[top:bottom, left:right].reshape(2, -1).T
             inside = Polygon(np.concatenate([points, points[:1]]), closed=True).contains_points(pixels)
             mask[top:bottom, left:right] |= inside.reshape(bottom - top, right - left)
     return mask
 
 
-def _segmentation(images: list[Dataset], masks: np.ndarray, name: str, number: int) -> Any:
+def _segmentation(images: Sequence[Dataset], masks: np.ndarray, name: str, number: int) -> Any:
     from highdicom.seg import (
         SegmentAlgorithmTypeValues,
         Segmentation,
@@ -138,7 +138,7 @@ def _segmentation(images: list[Dataset], masks: np.ndarray, name: str, number: i
     )
 
 
-def _report(images: list[Dataset], segmentation: Any, malignancy: int, name: str, number: int) -> Any:
+def _report(images: Sequence[Dataset], segmentation: Any, malignancy: int, name: str, number: int) -> Any:
     from highdicom import sr
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid

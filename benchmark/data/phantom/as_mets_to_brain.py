@@ -1,9 +1,9 @@
 """Phantom brains written as Pretreat-MetsToBrain-Masks is delivered, with all that makes it hard to read.
 
-A patient's phantom slices lie a hand's breadth apart in a small volume of 3 mm voxels, black between them. The quirks,
+A patient's phantom slices lie 21 mm apart in a small volume of 3 mm voxels. The quirks,
 each met in a tree of 48 images: volumes in four orientations and three kinds of numbers; segmentations stored as
-floats, with all labels or without necrosis or oedema; slices of oedema alone; a slice repeated; a case delivered twice;
-and one that numbers its labels as another release does, which must be refused.
+floats, with all labels or without necrosis or oedema; slices of oedema alone, and free ones too near to a label; a
+slice repeated; a case delivered twice; and one that numbers its labels as another release does, which must be refused.
 
 The generator keeps no outlines. The segmentation is a disc at the brightest spot of a slice that shows metastases:
 it says that there is one on this slice, not where.
@@ -35,7 +35,11 @@ MARGIN, STEP = (
     3,
     7,
 )  # slices: before the first, and from one to the next, so that none lies near a label of another
-LOW, RANGE = 150.0, 3000.0  # signal that 0 and 1 of an image stand for; T1 has no unit
+SIGNAL = (
+    (150.0, 3000.0),
+    (40.0, 900.0),
+    (300.0, 9000.0),
+)  # that 0 and 1 of an image stand for; T1 has no unit
 CORE, RIM, OEDEMA = 1.2, 2.6, 5.0  # radii of the discs, pixels
 ORIENTATIONS = ("LPS", "RAS", "PSR", "LAS")
 NUMBERS = (np.int16, np.float32, np.uint16)
@@ -117,14 +121,15 @@ def write_case(folder: Path, case: PhantomCase, labels: Sequence[int] | None = N
     kept = LABEL_SETS[case.number % 3] if labels is None else labels
     merged = np.where((outlined == 1) & (1 not in kept), 3, outlined) if 3 in kept else outlined
     segmentation = np.where(np.isin(merged, kept), merged, 0)
-    t1c = np.where(brain, np.rint(LOW + RANGE * values), 0)
+    low, high = SIGNAL[case.number // 2 % 3]
+    t1c = np.where(brain, np.rint(low + (high - low) * values), 0)
     # Other contrasts of the same brain: dark is bright, so that no reader can mistake one for another.
     others = {"t1n": 0.6 * values, "t2w": 1 - values, "t2f": 0.8 - 0.6 * values}
     orientation, numbers = ORIENTATIONS[case.number % 4], NUMBERS[case.number % 3]
     _write(folder, f"{case.name}-t1c", t1c.astype(numbers), orientation)
     _write(folder, f"{case.name}-seg", segmentation.astype(LABEL_NUMBERS[(case.number + 1) % 3]), orientation)
     for name, contrast in others.items():
-        signal = np.where(brain, np.rint(LOW + RANGE * contrast), 0)
+        signal = np.where(brain, np.rint(low + (high - low) * contrast), 0)
         _write(folder, f"{case.name}-{name}", signal.astype(np.int16), orientation)
 
 
@@ -149,8 +154,11 @@ def _volumes(case: PhantomCase) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if each.label:
             outlined = _discs(image, mask)
             put(each.z, image, mask, outlined)
-            for z in (each.z - 1, each.z + 1):  # mirrored: oedema alone, on a slice with the same histogram
-                put(z, image[:, ::-1], mask[:, ::-1], 2 * (outlined > 0)[:, ::-1])
+            # Turned, so no slice repeats and the histogram stays: oedema alone beside it, and nothing, but near.
+            for z, turned in ((each.z - 1, np.fliplr), (each.z + 1, np.transpose)):
+                put(z, turned(image), turned(mask), 2 * turned(outlined > 0))
+            for z, turned in ((each.z - 2, np.flipud), (each.z + 2, np.rot90)):
+                put(z, turned(image), turned(mask), 0)
         else:
             put(each.z, image, mask, 0)
     if case.repeated:

@@ -97,7 +97,7 @@ def other_mark(z: float, point: tuple[int, int]) -> str:
     )
 
 
-def annotations(readers: Iterable[Iterable[str]], series: str, before: str = "") -> str:
+def annotation_xml(readers: Iterable[Iterable[str]], series: str, before: str = "") -> str:
     """An annotation file: for each reader the marks that `mark` made. before: what stands ahead of the root."""
     sessions = "".join(
         f"<readingSession><annotationVersion>3.12</annotationVersion>{''.join(marks)}</readingSession>"
