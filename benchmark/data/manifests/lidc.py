@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.label_rules import RatedNodule
 from benchmark.data.lidc import NAME, middle, nodule_name
 from benchmark.data.lidc_annotations import Marking
 from benchmark.data.lidc_nodules import READERS, Nodule, cluster
@@ -86,6 +87,14 @@ def items(database: Path) -> list[Item]:
     labelled = [(scan.patient_id, int(nodule.label or 0)) for scan, _, nodule in found]
     parts = assign_parts(make_up(labelled), SALT)
     return [_item(parts[scan.patient_id], scan, number, nodule) for scan, number, nodule in found]
+
+
+def rated_nodules(database: Path) -> Iterator[RatedNodule]:
+    """Every nodule with an outline, by any number of readers, with the ratings it was given."""
+    for scan in scans(database):
+        for group in cluster(scan.markings, scan.slice_distance, scan.thickness):
+            ratings = tuple(marking.malignancy for marking in group)
+            yield RatedNodule(scan.patient_id, ratings, Nodule(group).diameter((scan.spacing, scan.spacing)))
 
 
 def _item(part: str, scan: Scan, number: int, nodule: Nodule) -> Item:
