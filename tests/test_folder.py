@@ -156,7 +156,7 @@ def test_nothing_is_written_into_the_repository(source, monkeypatch, tmp_path):
     folder, rows = source
     clone = tmp_path / "clone"
     (clone / ".git").mkdir(parents=True)
-    monkeypatch.setattr("benchmark.data.folder.ROOT", clone)
+    monkeypatch.setattr("benchmark.data.private_ids.ROOT", clone)
 
     with pytest.raises(DataError, match="lies in the repository"):
         prepare(folder, rows, out=clone / "mine")

@@ -14,16 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.data.audit import audited
 from benchmark.data.collection import LeftOut
 from benchmark.data.folder_cut import Cut, Task, Window, cut_square
 from benchmark.data.folder_table import read_table
 from benchmark.data.manifest import PARTS
-from benchmark.data.private_ids import keyed_id, private_folder, private_key
+from benchmark.data.private_ids import (
+    keyed_id,
+    private_folder,
+    private_key,
+    require_outside_repository,
+)
 from benchmark.data.split import Split
 from benchmark.data.workers import in_parallel, worker_count
 from benchmark.errors import DataError, ProtocolError
 from benchmark.files import require_writable
-from benchmark.folders import ROOT
 from benchmark.modality import get_modality
 from benchmark.progress import progress_bar
 
@@ -77,7 +82,7 @@ def prepare_folder(
     if not name or name != Path(name).name or name.startswith("."):
         raise ProtocolError(f"name {name!r}; expected a plain name such as own")
     folder = Path(out).expanduser() if out else private_folder() / "tracks" / name
-    _require_outside_repository(folder)
+    require_outside_repository(folder, "--out or ONCOROBUST_CACHE")
     rows = read_table(Path(table), Path(source))
     require_writable(folder, "--out")
     key = private_key()
@@ -100,19 +105,12 @@ def prepare_folder(
         )
         for part in parts
     }
+    splits = audited(splits)
     for part, split in splits.items():
         split.save(folder / f"{modality}-{part}.safetensors")
     for stale in set(PARTS) - set(parts):
         (folder / f"{modality}-{stale}.safetensors").unlink(missing_ok=True)
     return PreparedFolder(folder, splits, tuple(left_out))
-
-
-def _require_outside_repository(folder: Path) -> None:
-    if (ROOT / ".git").exists() and folder.resolve().is_relative_to(ROOT):
-        raise DataError(
-            f"{folder} lies in the repository, where private images must not be; name another folder by --out or "
-            "ONCOROBUST_CACHE"
-        )
 
 
 def _require_one_kind(found: Sequence[Cut]) -> None:

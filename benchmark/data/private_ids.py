@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmark.errors import DataError
-from benchmark.folders import cache_folder
+from benchmark.folders import ROOT, cache_folder
 
 SHORTEST = 16  # characters of a key that a person chose
 KEY_FILE = "key"
@@ -37,6 +37,21 @@ def private_folder() -> Path:
             f"{folder} cannot be made for its owner alone: {error.strerror}; name another cache by ONCOROBUST_CACHE"
         ) from None
     return folder
+
+
+def require_outside_repository(path: Path, setting: str) -> None:
+    """Nothing private enters the repository, not even by mistake.
+
+    Args:
+        setting: what names another place.
+
+    Raises:
+        DataError: the path lies in the repository that this code runs from.
+    """
+    if (ROOT / ".git").exists() and path.resolve().is_relative_to(ROOT):
+        raise DataError(
+            f"{path} lies in the repository, where private images must not be; name another place by {setting}"
+        )
 
 
 def private_key() -> bytes:
