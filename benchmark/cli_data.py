@@ -49,8 +49,11 @@ def download(collection: str, folder: Path, parts: tuple[str, ...]) -> None:
     from benchmark.data.manifest import shipped_manifest
 
     count = download(shipped_manifest(collection), folder, parts or PARTS)
-    click.echo(f"{count} series in {folder}; {get_collection(collection).SOURCE['how_to_get']}")
-    click.echo(f"then: oncorobust data prepare {collection} --source {folder}")
+    click.echo(f"{count} series in {folder}")
+    if besides := get_collection(collection).SOURCE.get("besides"):
+        click.echo(f"put into the same folder: {besides}")
+    only = "".join(f" --part {part}" for part in parts)
+    click.echo(f"then: oncorobust data prepare {collection} --source {folder}{only}")
 
 
 @data.group()
@@ -221,6 +224,40 @@ def audit_command(modality: str, track: str) -> None:
     for name in MODALITIES if modality == "all" else [modality]:
         for line in audit_lines(name, track):
             click.echo(line)
+
+
+@data.command("show")
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@click.option("--track", default="phantom", show_default=True, help="phantom, clinical, or a folder.")
+@click.option("--part", type=PART, default="test", show_default=True)
+@click.option("--out", type=FILE, required=True, help="The PNG to write.")
+@click.option("--private-thumbnails", is_flag=True, help="Show also private images.")
+def show_command(modality: str, track: str, part: str, out: Path, private_thumbnails: bool) -> None:
+    """Write a sheet of images of a split, by class, with a scale in the modality's unit.
+
+    Example: oncorobust data show --modality ct --out sheet.png
+    """
+    from benchmark.data.show import show_track
+
+    click.echo(f"wrote {show_track(modality, track, part, out, private_thumbnails)}")
+
+
+@data.command("export")
+@click.option("--track", type=FOLDER, required=True, help="The folder of private splits that was evaluated.")
+@click.option("--aggregates", type=FILE, required=True, help="The .json or .csv file to write.")
+def export_command(track: Path, aggregates: Path) -> None:
+    """Write figures of private records that may be passed on: no ids, and nothing about fewer than ten patients.
+
+    Example: oncorobust data export --track /data/own --aggregates own.json
+    """
+    from benchmark.data.aggregates import private_records, write_aggregates
+    from benchmark.data.tracks import track_name
+    from benchmark.folders import results_folder
+
+    export = write_aggregates(
+        private_records(results_folder(track_name(str(track)), private=True)), aggregates
+    )
+    click.echo(f"wrote {len(export.figures)} figures to {aggregates}; {export.left_out} left out")
 
 
 @data.command("draw-test")
