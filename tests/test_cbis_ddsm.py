@@ -124,7 +124,10 @@ def test_the_phantoms_tree_holds_every_quirk(phantom):
             met.add((series[uid], mask.InstanceNumber, mask.SeriesDescription, listed))
     assert {(count, number) for count, number, _, _ in met} == {(1, 1), (2, 1), (2, 2)}
     assert {what for _, _, what, _ in met} == {"ROI mask images", "cropped images"}
-    assert {name for _, _, _, name in met} == {"000000.dcm", "000001.dcm"}
+    shared = {(number, name) for count, number, _, name in met if count == 2}
+    assert len(shared) == 4, (
+        "whichever is first in its series, the table may call the mask the first or the second"
+    )
     assert Counter(film.part for film in films) == {"Training": 8, "Test": 2}
     pathologies = {
         row["pathology"] for table in folder.glob("mass*.csv") for row in csv.DictReader(table.open())
