@@ -20,6 +20,8 @@ from benchmark.data.split_file import write_split_file
 from benchmark.errors import DataError
 from benchmark.modality import get_modality
 
+NOT_OF_IMAGES = ("how_to_get", "besides")  # of a collection's SOURCE: what only they need who have not got it
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -114,7 +116,8 @@ def describe(
 ) -> dict[str, Any]:
     """The notes of a part: where its images come from, how noisy they are, and what was left out by reason."""
     modality = get_modality(manifest.about["modality"])
-    told: dict[str, Any] = {"source": source.get("title", manifest.collection), **source}
+    told: dict[str, Any] = {"source": source.get("title", manifest.collection)}
+    told |= {key: text for key, text in source.items() if key not in NOT_OF_IMAGES}
     told |= {
         key: manifest.about[key] for key in ("title", "doi", "licence", "citation") if key in manifest.about
     }

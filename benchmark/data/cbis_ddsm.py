@@ -40,8 +40,13 @@ SOURCE = {
     ),
     "labels": "pathology; BENIGN_WITHOUT_CALLBACK counts as benign",
     "how_to_get": (
-        "the DICOM series of the masses from TCIA or IDC in any layout, and mass_case_description_train_set.csv "
-        "and mass_case_description_test_set.csv from the collection's page at TCIA, all into one folder"
+        "oncorobust data download cbis-ddsm --to DIR (needs pip install 'oncorobust[download]') or the NBIA Data "
+        "Retriever, and mass_case_description_train_set.csv and mass_case_description_test_set.csv of "
+        "https://www.cancerimagingarchive.net/collection/cbis-ddsm/, all into one folder"
+    ),
+    "besides": (
+        "mass_case_description_train_set.csv and mass_case_description_test_set.csv of "
+        "https://www.cancerimagingarchive.net/collection/cbis-ddsm/"
     ),
 }
 
