@@ -22,7 +22,6 @@ from benchmark.data.dicom_series import Series, load_slices, order_slices
 from benchmark.data.lidc_annotations import find_annotation_files, read_annotations
 from benchmark.data.lidc_nodules import READERS, Nodule, find_nodules
 from benchmark.data.lidc_segmentations import RatedSegment, find_segmentations, read_segmentations
-from benchmark.data.lidc_segmentations import RatedSegment, find_segmentations, read_segmentations
 from benchmark.data.patches import crop, noise_sigma, window
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError
