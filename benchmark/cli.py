@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from benchmark.cli_bench import bench
+from benchmark.cli_data import data
 from benchmark.cli_evaluate import attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, transfer
 from benchmark.cli_paper import paper
 from benchmark.errors import BenchmarkError
 from benchmark.modality import MODALITIES
-
-MODALITY = click.Choice([*MODALITIES, "all"])
 
 
 class _Sentences(click.Group):
@@ -85,48 +84,5 @@ def leaderboard(out: Path | None) -> None:
     click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
 
 
-@main.group()
-def data() -> None:
-    """Splits: what they hold, and how far shortcuts get on them."""
-
-
-@data.command("audit")
-@click.option("--modality", type=MODALITY, default="all", show_default=True)
-@click.option("--part", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-def audit_command(modality: str, part: str) -> None:
-    """Print the shortcut baselines of the phantom track: single numbers (AUC) and a logistic regression on pixels.
-
-    Example: oncorobust data audit --modality ct
-    """
-    from benchmark.data.audit import audit
-    from benchmark.data.tracks import load_split
-
-    for name in MODALITIES if modality == "all" else [modality]:
-        result = audit(
-            load_split(name, part=part), load_split(name, part="train") if part != "train" else None
-        )
-        click.echo(
-            f"{name} {part}: {result.images} images of {result.patients} patients, {result.positives} with disease"
-        )
-        if result.pixel_logistic is not None:
-            click.echo(f"  logistic regression on pixels   accuracy {result.pixel_logistic:.3f}")
-        for key, value in sorted(result.shortcuts.items(), key=lambda item: -item[1]):
-            click.echo(f"  {key:31} AUC {value:.3f}")
-
-
-@data.command("draw-test")
-@click.argument("modality", type=click.Choice(list(MODALITIES)))
-def draw_test(modality: str) -> None:
-    """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
-
-    Example: oncorobust data draw-test ct
-    """
-    from benchmark.data.phantom import draw_test_part
-    from benchmark.data.split import Split
-
-    path = draw_test_part(modality)
-    click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")
-
-
-for command in (evaluate, merge, attack, external, transfer, paper, bench, status, clean):
+for command in (evaluate, merge, attack, external, transfer, paper, bench, status, clean, data):
     main.add_command(command)

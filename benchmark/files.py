@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from benchmark.errors import DataError
 
@@ -43,10 +44,40 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
         for temporary in written.values():
             with suppress(OSError):
                 temporary.unlink()
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed. "
-            "Make the folder writable, or name another one"
-        ) from None
+        raise _unwritten(path, error) from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write piece by piece, which takes the place of `path` when all of it is on the disk.
+
+    Raises:
+        DataError: as `replace_file`; any other error leaves the old file too.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+        if isinstance(error, OSError):
+            raise _unwritten(path, error) from None
+        raise
+
+
+def _unwritten(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"cannot write {path}: {error.strerror or error}; nothing was changed. "
+        "Make the folder writable, or name another one"
+    )
 
 
 def require_writable(folder: Path, setting: str) -> None:

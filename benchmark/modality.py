@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from benchmark.errors import ProtocolError
 
@@ -30,8 +32,32 @@ class Modality:
         >>> MODALITIES["ct"].in_units("0.004")
         '5.6 HU'
         """
-        step = float(Decimal(str(epsilon))) * (self.high - self.low)
-        return f"{step:.3g} {self.unit}"
+        return self.told(epsilon, {})
+
+    def window(self, notes: Mapping[str, Any]) -> tuple[float, float]:
+        """What 0 and 1 stand for in a split with these notes: the modality's window unless the split has its own."""
+        low, high = notes.get("window") or (self.low, self.high)
+        return float(low), float(high)
+
+    def told(self, epsilon: Decimal | str | float, notes: Mapping[str, Any]) -> str:
+        """A step of `epsilon` in the unit of a split, in multiples of its noise, and whether it is below a stored level.
+
+        Args:
+            notes: of the split, also as a record carries them; whatever they do not say is left away.
+
+        >>> MODALITIES["ct"].told("0.004", {"noise_sigma": 0.009})
+        '5.6 HU = 0.44 σ'
+        >>> MODALITIES["mri"].told("0.002", {"noise_sigma": None, "level": 1 / 255})
+        "0.2 % of the brain's range (below one stored grey level)"
+        """
+        low, high = self.window(notes)
+        exact = float(Decimal(str(epsilon)))
+        told = f"{exact * (high - low):.3g} {notes.get('unit') or self.unit}"
+        if notes.get("noise_sigma"):
+            told += f" = {exact / notes['noise_sigma']:.2g} σ"
+        if exact < (notes.get("level") or 0):
+            told += " (below one stored grey level)"
+        return told
 
 
 MODALITIES: dict[str, Modality] = {

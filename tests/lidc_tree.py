@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+
+from benchmark.data.phantom.lidc_files import annotation_xml, ct_dataset, mark, write_dataset
+
+__all__ = ["LUNG", "NODULE", "SERIES", "TISSUE", "mark", "square", "write_scan", "write_slice", "write_xml"]
 
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 LUNG, TISSUE, NODULE = -860, 40, 100
-Outline = tuple[
-    float, Sequence[tuple[int, int]]
-]  # z in mm, points as (x = column, y = row), as in the collection
 
 
 def write_slice(path: Path, raw: np.ndarray, z: float, **tags: Any) -> Path:
     """One CT image of stored values `raw` (int16 or uint16); `tags` replace what the header says, None removes."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.TransferSyntaxUID = tags.pop("TransferSyntaxUID", ExplicitVRLittleEndian)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    header = {
-        "SOPClassUID": CTImageStorage,
+    own = {
         "SOPInstanceUID": f"{tags.get('SeriesInstanceUID', SERIES)}.{round(1000 + z * 10)}.{len(path.name)}",
         "SeriesInstanceUID": SERIES,
         "PatientID": "P-1",
-        "Modality": "CT",
         "Manufacturer": "MAKER",
-        "ImagePositionPatient": [-30.0, -30.0, z],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
-        "PixelSpacing": [0.75, 0.75],
-        "SliceThickness": 2.5,
-        "InstanceNumber": 1,
-        "Rows": raw.shape[0],
-        "Columns": raw.shape[1],
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": 16,
-        "BitsStored": 16,
-        "HighBit": 15,
-        "PixelRepresentation": int(raw.dtype == np.int16),
-        "RescaleSlope": 1,
-        "RescaleIntercept": 0,
-        **tags,
     }
-    for keyword, value in header.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
-    dataset.PixelData = raw.astype(raw.dtype.newbyteorder("<")).tobytes()
-    if meta.TransferSyntaxUID.is_encapsulated:
-        from pydicom.encaps import encapsulate
-
+    dataset = ct_dataset(raw, z, **own | tags)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         dataset.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
-    dataset["PixelData"].VR = "OW"
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+    return write_dataset(path, dataset)
 
 
 def square(row: int, column: int, half: int) -> list[tuple[int, int]]:
@@ -68,28 +38,10 @@ def square(row: int, column: int, half: int) -> list[tuple[int, int]]:
     return [(column + dx, row + dy) for dx, dy in offsets]
 
 
-def mark(malignancy: int | None, outlines: Iterable[Outline], holes: Iterable[Outline] = ()) -> str:
-    """XML of one reader's nodule; without a malignancy it has no characteristics."""
-    rated = f"<characteristics><subtlety>5</subtlety><malignancy>{malignancy}</malignancy></characteristics>"
-    rois = [
-        f"<roi><imageZposition>{z}</imageZposition><imageSOP_UID>1.2</imageSOP_UID><inclusion>{inclusion}</inclusion>"
-        + "".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>" for x, y in points)
-        + "</roi>"
-        for inclusion, group in (("TRUE", outlines), ("FALSE", holes))
-        for z, points in group
-    ]
-    inside = "" if malignancy is None else rated
-    return f"<unblindedReadNodule><noduleID>1</noduleID>{inside}{''.join(rois)}</unblindedReadNodule>"
-
-
 def write_xml(path: Path, readers: Iterable[Iterable[str]], series: str = SERIES, before: str = "") -> Path:
     """An annotation file: for each reader the marks that `mark` made."""
-    sessions = "".join(f"<readingSession>{''.join(marks)}</readingSession>" for marks in readers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f"<?xml version='1.0' encoding='UTF-8'?>{before}<LidcReadMessage xmlns='http://www.nih.gov'><ResponseHeader>"
-        f"<SeriesInstanceUid>{series}</SeriesInstanceUid></ResponseHeader>{sessions}</LidcReadMessage>"
-    )
+    path.write_text(annotation_xml(readers, series, before))
     return path
 
 

@@ -14,17 +14,22 @@ from lidc_tree import LUNG, NODULE, SERIES, mark, square, write_scan, write_slic
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLosslessSV1
 
+from benchmark.data import lidc
 from benchmark.data.dicom_series import find_series, order_slices, read_series
-from benchmark.data.lidc import lidc_split
-from benchmark.data.lidc_annotations import Marking, find_annotations, read_annotations
+from benchmark.data.lidc_annotations import Marking, find_annotation_files, read_annotations
 from benchmark.data.lidc_nodules import Nodule, cluster, find_nodules
 from benchmark.data.patches import crop, noise_sigma, window
+from benchmark.data.tree import tree_split
 from benchmark.errors import DataError
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "lidc"
 needs_real = pytest.mark.skipif(
     not (REAL / "LIDC-IDRI").is_dir(), reason="no sample of LIDC-IDRI beside the repository"
 )
+
+
+def lidc_split(folder, progress=None):
+    return tree_split(lidc, folder, progress)
 
 
 def values(*stored: int, dtype: type = np.uint16) -> np.ndarray:
@@ -316,12 +321,22 @@ def test_holes_stray_points_and_unrated_marks_are_dropped(tmp_path):
     assert points.mean(0).tolist() == [20, 30], "row from yCoord, column from xCoord"
 
 
-def test_three_marks_by_two_readers_are_not_three_readers(tmp_path):
+def test_outlines_are_counted_as_the_published_counts_do(tmp_path):
+    """Readers are told apart in the XML alone; its segmentations and the tables of the whole collection name none."""
     folder = write_scan(tmp_path / "scan")
     here = (5.0, square(40, 30, 4))
     write_xml(folder / "annotation.xml", [[mark(5, [here]), mark(5, [here])], [mark(5, [here])]])
-    with pytest.raises(DataError, match="no labelled nodule; no nodule that 3 readers outlined"):
+    assert lidc_split(folder).facts["readers"] == [3]
+    write_xml(folder / "annotation.xml", [[mark(5, [here])], [mark(5, [here])]])
+    with pytest.raises(DataError, match="gives no labelled image of lidc-idri; its reader found nothing"):
         lidc_split(folder)
+
+
+def test_a_thick_nodule_gives_its_three_middle_slices():
+    assert lidc.middle((1.0,)) == (1.0,)
+    assert lidc.middle((1.0, 2.0)) == (1.0, 2.0)
+    assert lidc.middle((1.0, 2.0, 3.0, 4.0)) == (1.0, 2.0, 3.0)
+    assert lidc.middle((1.0, 2.0, 3.0, 4.0, 5.0)) == (2.0, 3.0, 4.0)
 
 
 # --- the split ---------------------------------------------------------------------------------------------
@@ -332,14 +347,15 @@ def test_a_tree_becomes_a_split(tmp_path):
     write_scan(tmp_path / "own" / "a", "P-2", SERIES + ".2")
     said: list[str] = []
     split = lidc_split(tmp_path / "own", said.append)
-    one = ["0/5.00", "0/7.50", "0/10.00", "1/15.00", "1/17.50"]
-    assert split.image_ids == tuple(f"{patient}/{rest}" for patient in ("P-1", "P-2") for rest in one)
+    one = ["1/5.00", "1/7.50", "1/10.00", "2/15.00", "2/17.50"]  # nodule 0 is undecided
+    series = {"P-1": "1", "P-2": "2"}
+    assert split.image_ids == tuple(f"{who}/{uid}-{rest}" for who, uid in series.items() for rest in one)
     assert split.labels.tolist() == [1, 1, 1, 0, 0] * 2
     assert (split.patients, split.image_size, split.track, split.name) == (2, (64, 64), "own", "own-ct")
     assert split.notes["left_out"] == []
     assert split.notes["undecided_nodules"] == 2
     assert split.notes["nodules"] == 4
-    assert said == ["series 1 of 2: P-1, 5 images", "series 2 of 2: P-2, 5 images"]
+    assert said == ["1 of 2: P-1, 5 images", "2 of 2: P-2, 5 images"]
     assert split.facts["diameter_mm"][0] == pytest.approx(0.75 * 8 * 2**0.5)
     assert split.facts["malignancy"][:4] == pytest.approx([13 / 3] * 3 + [2])
     pixels = split.images[:, 0] / 65535 * 1400 - 1000
@@ -351,12 +367,12 @@ def test_a_tree_becomes_a_split(tmp_path):
     assert (split.images[3, 0, :40, :47] > 0).all()
 
 
-def test_two_series_of_a_patient_count_their_nodules_on(tmp_path):
+def test_nodules_of_two_series_of_a_patient_have_names_of_their_own(tmp_path):
     write_scan(tmp_path / "a")
     write_scan(tmp_path / "b", series=SERIES + ".2")
     split = lidc_split(tmp_path)
     assert split.patients == 1
-    assert sorted({name.split("/")[1] for name in split.image_ids}) == ["0", "1", "2", "3"]
+    assert sorted({name.split("/")[1] for name in split.image_ids}) == ["1-1", "1-2", "2-1", "2-2"]
 
 
 def test_the_split_does_not_depend_on_names_or_folders(tmp_path):
@@ -380,12 +396,11 @@ def test_a_bad_series_is_left_out_by_name_and_the_rest_used(tmp_path):
     split = lidc_split(tmp_path)
     assert set(split.patient_ids) == {"P-1"}
     text = "\n".join(split.notes["left_out"])
-    assert "P-2, series" in text
-    assert "no annotation XML names this series" in text
-    assert "P-3, series" in text
+    assert f"P-2, {SERIES}.2: no annotation XML names this series" in text
+    assert f"P-3, {SERIES}.3: " in text
     assert "odd.dcm has shape (8, 8)" in text
-    assert "nodule at z 5 mm: no slice at z 7.5 mm" in text
-    assert "nodule at z 15 mm: no slice at z 15 mm" in text
+    assert "P-4/4-1: no slice at z 7.5 mm" in text
+    assert "P-4/4-2: no slice at z 15 mm" in text
     assert "1-003.dcm" in text
 
 
@@ -409,7 +424,7 @@ def test_a_bad_annotation_file_is_named(tmp_path, what):
     write_scan(tmp_path)
     (tmp_path / "annotation.xml").write_text(MALFORMED[what])
     with pytest.raises(
-        DataError, match=rf"no labelled nodule.*annotation\.xml.*{what}.*no annotation XML names this"
+        DataError, match=rf"no labelled image.*annotation\.xml.*{what}.*no annotation XML names this"
     ):
         lidc_split(tmp_path)
 
@@ -444,7 +459,7 @@ def test_annotations_of_another_series_or_in_two_versions_are_refused(tmp_path):
     write_xml(folder / "annotation.xml", [[mark(4, [(5.0, square(9, 9, 2))])]], "1.2.3")
     with pytest.raises(
         DataError,
-        match=r"of series that are not here, such as 1\.2\.3; P-1, series .*no annotation XML names this",
+        match=r"of series that are not here, such as 1\.2\.3; P-1, .*no annotation XML names this",
     ):
         lidc_split(folder)
 
@@ -456,7 +471,7 @@ def test_a_folder_without_anything_usable_says_why(tmp_path):
     with pytest.raises(DataError, match="no CT image"):
         lidc_split(tmp_path)
     write_scan(tmp_path, patient="")
-    with pytest.raises(DataError, match=r"no patient, series .* names no PatientID"):
+    with pytest.raises(DataError, match=r"no patient, .* names no PatientID"):
         lidc_split(tmp_path)
 
 
@@ -466,10 +481,11 @@ def test_a_folder_without_anything_usable_says_why(tmp_path):
 @needs_real
 def test_the_real_sample_gives_the_expected_nodules():
     found, _ = find_series(REAL / "LIDC-IDRI")
-    annotations, refused_files = find_annotations(REAL / "LIDC-IDRI")
+    annotations, refused_files = find_annotation_files(REAL / "LIDC-IDRI")
     assert refused_files == []
     assert len(found) == 1
-    ((uid, markings),) = annotations.items()
+    ((uid, path),) = annotations.items()
+    markings = read_annotations(path)[1]
     slices = order_slices(found[uid])
     nodules = [nodule for nodule in find_nodules(markings, slices) if nodule.label is not None]
     with open(REAL / "expected_nodules_ge3readers.csv") as file:
@@ -487,8 +503,8 @@ def test_the_real_sample_gives_the_expected_nodules():
 @needs_real
 def test_the_real_sample_becomes_centred_images():
     split = lidc_split(REAL / "LIDC-IDRI")
-    assert split.labels.tolist() == [0] * 3 + [1] * 6
-    assert 9 < split.notes["noise_sigma_hu"] < 19
+    assert split.labels.tolist() == [0] * 3 + [1] * 3
+    assert 9 < split.notes["noise_sigma_unit"] < 19
     middle, around = split.images[1, 0, 29:35, 29:35], split.images[1, 0, 20:44, 20:44]
     assert middle.mean() > 2 * np.median(around), (
         "the small nodule is a bright spot in the middle of dark lung"

@@ -1,96 +1,236 @@
-"""How far one gets without looking: shortcut baselines that a split must not fall to."""
+"""What a reader must know before believing a figure on a split: overlaps, copies, odd images, balance, shortcuts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmark.data.duplicates import SAME, Sketch, exact_copies, near_copies, sketch
+from benchmark.data.noise import noise_notes
+from benchmark.data.shortcuts import pixel_logistic, shortcuts
 from benchmark.data.split import LEVELS, Split
+from benchmark.errors import DataError
+
+STRONG = 0.75  # AUC of a single number from which on it is warned of
+SATURATED = 0.5  # share of pixels at 0 or 1 from which on the window is doubtful
+LOPSIDED = 0.2  # share of the smaller class below which accuracy alone misleads
+FEWEST = 20  # patients below which there is no interval and no rank
 
 
 @dataclass(frozen=True)
-class Audit:
-    """Baselines of a split.
+class PartAudit:
+    """One part.
 
-    shortcuts: AUC of single numbers (0.5 is blind; below 0.5 is turned over).
-    pixel_logistic: accuracy of a logistic regression on pixels, fitted on another part.
+    Args:
+        patients_by_class: with an image with disease, with one without. images_per_patient: fewest, median, most.
+        constant: images of one value. saturated: mean share of pixels at 0 or 1.
+        alike: pairs of pictures of different patients of this part that are the same picture.
+        shortcuts: AUC of single numbers. pixel_logistic: accuracy of a logistic regression on pixels, fitted on
+            the train part; None where there is none.
     """
 
     images: int
     patients: int
-    positives: int
-    shortcuts: dict[str, float]
+    positive: int
+    patients_by_class: tuple[int, int]
+    images_per_patient: tuple[int, float, int]
+    constant: int
+    saturated: float
+    alike: int
+    shortcuts: Mapping[str, float]
     pixel_logistic: float | None
 
+    @property
+    def both_classes(self) -> int:
+        """Patients with images of either class."""
+        return sum(self.patients_by_class) - self.patients
 
-def audit(split: Split, training: Split | None = None) -> Audit:
-    """Measure a split's shortcuts.
+
+@dataclass(frozen=True)
+class Overlap:
+    """Two parts: patients of both, pairs of pictures with the same pixels, pairs that look the same.
+
+    examples: ids of pictures that look the same, most alike first; for the terminal, never for a record.
+    """
+
+    patients: int
+    exact: int
+    near: int
+    examples: tuple[tuple[str, str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Of a set of parts; overlaps by the names of two of them."""
+
+    parts: Mapping[str, PartAudit]
+    overlaps: Mapping[tuple[str, str], Overlap]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence on everything that a reader must know."""
+        return tuple(f"{' and '.join(names)}: {sentence}" for names, sentence in _warnings(self))
+
+    def described(self, part: str) -> dict[str, Any]:
+        """What the metadata of one part's split say: plain data, without ids."""
+        own = self.parts[part]
+        others = {
+            next(name for name in pair if name != part): overlap
+            for pair, overlap in self.overlaps.items()
+            if part in pair
+        }
+        return {
+            "images_per_patient": list(own.images_per_patient),
+            "patients_with_both_classes": own.both_classes,
+            "constant_images": own.constant,
+            "saturated": round(own.saturated, 4),
+            "alike_within": own.alike,
+            "shortcut_auc": {key: round(value, 3) for key, value in _ordered(own.shortcuts)},
+            "pixel_logistic_accuracy": own.pixel_logistic and round(own.pixel_logistic, 3),
+            "overlap": {
+                name: {"patients": each.patients, "exact_copies": each.exact, "near_copies": each.near}
+                for name, each in others.items()
+            },
+            "warnings": [sentence for names, sentence in _warnings(self) if part in names],
+        }
+
+
+def audit(parts: Mapping[str, Split]) -> Audit:
+    """Look at the parts of one track, and at each pair of them.
+
+    NaN needs no looking for: a split keeps integers, and refuses NaN when it is made.
 
     Args:
-        split: what is audited. training: another part of the same track to fit the pixel baseline on.
+        parts: by name; one alone will do.
+
+    Raises:
+        DataError: none, or of several modalities.
     """
-    images = np.asarray(split.images, np.float64)[:, 0] / LEVELS
-    numbers = {
-        "mean intensity": images.mean((1, 2)),
-        "intensity SD": images.std((1, 2)),
-        "maximum": images.max((1, 2)),
+    if len({split.modality for split in parts.values()}) != 1:
+        raise DataError(
+            f"an audit is of one modality; got {sorted({s.modality for s in parts.values()}) or 'none'}"
+        )
+    sketches = {name: sketch(split) for name, split in parts.items()}
+    overlaps = {
+        (first, second): overlap(parts[first], parts[second], sketches[first], sketches[second])
+        for first, second in combinations(parts, 2)
     }
-    numbers |= {key: np.asarray(values, float) for key, values in split.facts.items()}
-    shortcuts = {key: auc(values, split.labels) for key, values in numbers.items()}
+    training = parts.get("train")
+    others = [
+        name
+        for name, split in parts.items()
+        if training and split is not training and split.image_size == training.image_size
+    ]
+    fitted = pixel_logistic(training, [parts[name] for name in others]) if training and others else []
+    logistic = dict(zip(others, fitted, strict=True))
     return Audit(
-        len(split),
-        split.patients,
-        int(split.labels.sum()),
-        {key: max(value, 1 - value) for key, value in shortcuts.items() if np.isfinite(value)},
-        None if training is None else pixel_logistic(training, split),
+        {name: _part(split, sketches[name], logistic.get(name)) for name, split in parts.items()}, overlaps
     )
 
 
-def auc(values: np.ndarray, labels: np.ndarray) -> float:
-    """Area under the ROC curve of one number, ties counted half (Mann–Whitney); NaN where it cannot be had.
+def audited(parts: Mapping[str, Split]) -> dict[str, Split]:
+    """The same splits with what was found, and their noise, in their notes; their checksums stay."""
+    found = audit(parts)
+    return {
+        name: replace(split, notes={**split.notes, **noise_notes(split), "audit": found.described(name)})
+        for name, split in parts.items()
+    }
 
-    >>> auc(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1]))
-    1.0
+
+def audit_files(paths: Mapping[str, Path]) -> None:
+    """Audit prepared splits by part and write what was found into their files.
+
+    Raises:
+        DataError: a file is missing or damaged, or cannot be written.
     """
-    from scipy.stats import rankdata
-
-    known = np.isfinite(values)
-    ranks, positive = rankdata(values[known]), labels[known] == 1
-    n1, n0 = int(positive.sum()), int((~positive).sum())
-    if not n1 or not n0:
-        return float("nan")
-    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
+    for part, split in audited({part: Split.load(path) for part, path in paths.items()}).items():
+        split.save(paths[part])
 
 
-def pixel_logistic(training: Split, split: Split, penalties: tuple[float, ...] = (1e2, 1e0)) -> float:
-    """Accuracy of a ridge-penalised logistic regression on standardised pixels; the better of the penalties."""
-    import torch
+def overlap(first: Split, second: Split, sketch_first: Sketch, sketch_second: Sketch) -> Overlap:
+    """What two parts have in common and should not."""
+    pairs = near_copies(sketch_first, sketch_second)
+    examples = [
+        (first.image_ids[pair.first], second.image_ids[pair.second], pair.similarity) for pair in pairs[:5]
+    ]
+    return Overlap(
+        len(set(first.patient_ids) & set(second.patient_ids)),
+        len(exact_copies(first, second)),
+        len(pairs),
+        tuple(examples),
+    )
 
-    x, y = training.batch()
-    mean, deviation = x.mean(), x.std()
-    flat = ((x - mean) / deviation).flatten(1)
-    target = y.float()
-    test, labels = split.batch()
-    test = ((test - mean) / deviation).flatten(1)
-    best = 0.0
-    for penalty in penalties:
-        weight = torch.zeros(flat.shape[1] + 1, requires_grad=True)
-        optimiser = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
 
-        def loss(
-            weight: torch.Tensor = weight, optimiser: torch.optim.LBFGS = optimiser, penalty: float = penalty
-        ) -> float:
-            optimiser.zero_grad()
-            fit = torch.nn.functional.binary_cross_entropy_with_logits(
-                flat @ weight[:-1] + weight[-1], target, reduction="sum"
+def _part(split: Split, own: Sketch, logistic: float | None) -> PartAudit:
+    counts = Counter(split.patient_ids)
+    classes: dict[str, set[int]] = {}
+    for patient, label in zip(split.patient_ids, split.labels.tolist(), strict=True):
+        classes.setdefault(patient, set()).add(label)
+    constant, saturated = 0, []
+    for image in split.images[:, 0]:
+        constant += bool((image == image[0, 0]).all())
+        saturated.append(float(((image == 0) | (image == LEVELS)).mean()))
+    return PartAudit(
+        images=len(split),
+        patients=len(counts),
+        positive=int(split.labels.sum()),
+        patients_by_class=(
+            sum(1 in found for found in classes.values()),
+            sum(0 in found for found in classes.values()),
+        ),
+        images_per_patient=(
+            min(counts.values()),
+            float(np.median(list(counts.values()))),
+            max(counts.values()),
+        ),
+        constant=constant,
+        saturated=float(np.mean(saturated)),
+        alike=len(near_copies(own)),
+        shortcuts=shortcuts(split),
+        pixel_logistic=logistic,
+    )
+
+
+def _ordered(numbers: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _warnings(found: Audit) -> Iterator[tuple[tuple[str, ...], str]]:
+    for pair, each in found.overlaps.items():
+        if each.patients:
+            yield pair, f"{each.patients} patients are in both; a model may have learnt them by heart"
+        if each.exact or each.near:
+            yield (
+                pair,
+                f"{each.exact} pairs of pictures have the same pixels, {each.near} pairs of different patients look "
+                f"the same (correlation of at least {SAME})",
             )
-            total = fit + penalty * weight[:-1].square().sum()
-            total.backward()
-            return float(total.detach())
+    for name, part in found.parts.items():
+        for sentence in _part_warnings(part):
+            yield (name,), sentence
 
-        optimiser.step(loss)
-        with torch.no_grad():
-            right = ((test @ weight[:-1] + weight[-1]) > 0).long() == labels
-        best = max(best, float(right.float().mean()))
-    return best
+
+def _part_warnings(part: PartAudit) -> Iterator[str]:
+    smaller = min(part.positive, part.images - part.positive) / part.images
+    if part.patients < FEWEST:
+        yield f"{part.patients} patients; below {FEWEST} there is no interval and no rank"
+    if smaller < LOPSIDED:
+        yield f"the smaller class has {smaller:.0%} of the images; look at balanced accuracy"
+    if part.constant:
+        yield f"{part.constant} images have one value everywhere"
+    if part.saturated > SATURATED:
+        yield f"{part.saturated:.0%} of the pixels are black or white; the window may not fit"
+    if part.alike:
+        yield f"{part.alike} pairs of pictures of different patients look the same; are they one patient?"
+    # By chance alone few patients give large AUCs; three standard errors of a blind number (Mann-Whitney) are not.
+    with_disease, without = part.patients_by_class
+    chance = 3 * ((with_disease + without + 1) / (12 * max(1, with_disease) * max(1, without))) ** 0.5
+    for key, value in _ordered(part.shortcuts):
+        if value >= max(STRONG, 0.5 + chance):
+            yield f"{key} alone tells the classes apart with AUC {value:.3f}; a model may look at nothing else"

@@ -6,19 +6,13 @@ Clauses are of DICOM PS3.3.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.data.dicom_file import damage_named, header_if_dicom, require_decoder
 from benchmark.errors import DataError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 HU_FLOOR = -1024  # air is -1000; below this lies only the padding outside the scanner's round field of view
 HU_CEILING = 32767
@@ -39,16 +33,6 @@ HEADER = [
     "SliceThickness",
     "Manufacturer",
 ]
-CODECS = {  # transfer syntax -> what reads it; PS3.5 annex A.4
-    "1.2.840.10008.1.2.4.50": "pillow",
-    "1.2.840.10008.1.2.4.51": "pillow",
-    "1.2.840.10008.1.2.4.57": "pylibjpeg and pylibjpeg-libjpeg, or python-gdcm",
-    "1.2.840.10008.1.2.4.70": "pylibjpeg and pylibjpeg-libjpeg, or python-gdcm",
-    "1.2.840.10008.1.2.4.80": "pyjpegls",
-    "1.2.840.10008.1.2.4.81": "pyjpegls",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg and pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg and pylibjpeg-openjpeg",
-}
 
 
 @dataclass(frozen=True)
@@ -79,8 +63,8 @@ def read_header(path: Path) -> SliceFile | None:
     Raises:
         DataError: the file ends early, is damaged, or lacks what a CT image must have (A.3.3).
     """
-    with _pydicom(path):
-        dataset = _dcmread_if_dicom(path, HEADER)
+    with damage_named(path, "a CT image"):
+        dataset = header_if_dicom(path, HEADER)
         if dataset is None:
             return None
         if dataset.get("Modality") != "CT" or "LOCALIZER" in (dataset.get("ImageType") or ()):
@@ -126,9 +110,9 @@ def read_hu(item: SliceFile) -> np.ndarray:
     """
     from pydicom import dcmread
 
-    with _pydicom(item.path):
+    with damage_named(item.path, "a CT image"):
         dataset = dcmread(item.path)
-        _require_decoder(item.path, dataset)
+        require_decoder(item.path, dataset)
         raw = dataset.pixel_array
         slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     if raw.shape != item.shape:
@@ -141,50 +125,3 @@ def read_hu(item: SliceFile) -> np.ndarray:
         )
     hu = np.clip(raw * slope + intercept, HU_FLOOR, HU_CEILING)
     return hu.astype(np.int16 if slope.is_integer() and intercept.is_integer() else np.float32)
-
-
-def _require_decoder(path: Path, dataset: Dataset) -> None:
-    from pydicom.pixels import get_decoder
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        available = not syntax.is_encapsulated or get_decoder(syntax).is_available
-    except (NotImplementedError, ValueError):  # a private or unknown syntax: pydicom names no decoder
-        available = False
-    if not available:
-        remedy = f"install {CODECS[syntax]}" if syntax in CODECS else "convert it to uncompressed DICOM"
-        raise DataError(
-            f"{path} is compressed as {syntax.name} ({syntax}) and no decoder for it is installed; {remedy}"
-        )
-
-
-def _dcmread_if_dicom(path: Path, tags: list[str]) -> Dataset | None:
-    """The header; None where the file neither is DICOM nor is called so."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        return dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
-    except InvalidDicomError:
-        if path.suffix.lower() == ".dcm":
-            raise DataError(
-                f"{path} is not DICOM in spite of its name (no DICM mark); download it again"
-            ) from None
-        return None
-
-
-@contextmanager
-def _pydicom(path: Path) -> Iterator[None]:
-    """Turn whatever pydicom raises on damaged bytes into one sentence; it warns before it fails, which says no more."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except DataError:
-            raise
-        # Parsing is lazy: a flipped byte shows up as anything from struct.error to RecursionError.
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DataError(
-                f"{path} cannot be read as a CT image: {reason}; expected a whole DICOM file: download it again"
-            ) from None

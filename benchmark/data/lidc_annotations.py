@@ -30,12 +30,12 @@ class Marking:
     contours: tuple[tuple[float, np.ndarray], ...]
 
 
-def find_annotations(folder: Path) -> tuple[dict[str, tuple[Marking, ...]], list[str]]:
-    """Markings by SeriesInstanceUID from all LIDC XML files below `folder`, and a sentence on each bad file.
+def find_annotation_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """LIDC XML files below `folder` by the SeriesInstanceUID that they annotate, and a sentence on each bad file.
 
     XML files of other kinds are passed over. The same file twice is one; two different ones of one series are refused.
     """
-    found: dict[str, tuple[str, Path, tuple[Marking, ...]]] = {}
+    found: dict[str, tuple[str, Path]] = {}
     refused, doubtful = [], set()
     for path in sorted(
         path for path in folder.rglob("*") if path.suffix.lower() == ".xml" and path.is_file()
@@ -51,8 +51,8 @@ def find_annotations(folder: Path) -> tuple[dict[str, tuple[Marking, ...]], list
         if uid in found and found[uid][0] != digest:
             refused.append(f"{path} and {found[uid][1]} both annotate series {uid} and differ; remove one")
             doubtful.add(uid)
-        found.setdefault(uid, (digest, path, read[1]))
-    return {uid: markings for uid, (_, _, markings) in found.items() if uid not in doubtful}, refused
+        found.setdefault(uid, (digest, path))
+    return {uid: path for uid, (_, path) in found.items() if uid not in doubtful}, refused
 
 
 def read_annotations(path: Path) -> tuple[str, tuple[Marking, ...]] | None:

@@ -15,19 +15,23 @@ from benchmark.data.dicom import SliceFile
 from benchmark.data.lidc_annotations import Marking
 from benchmark.errors import DataError
 
-READERS = 3  # that must have outlined a nodule
+READERS = 3  # outlines that a nodule must have
 
 
 @dataclass(frozen=True)
 class Nodule:
-    """The markings, by different readers, of one nodule."""
+    """The markings of one nodule, as a rule by different readers."""
 
     markings: tuple[Marking, ...]
 
     @property
     def readers(self) -> int:
-        """How many different readers outlined it."""
-        return len({marking.reader for marking in self.markings})
+        """How many outlines it has, one for each reader.
+
+        A reader who outlined it in two pieces counts twice, as in the literature: of the collection's public
+        forms only the XML tells readers apart.
+        """
+        return len(self.markings)
 
     @property
     def malignancy(self) -> float:
@@ -51,11 +55,11 @@ class Nodule:
 
     @property
     def z(self) -> tuple[float, ...]:
-        """Positions in mm on which at least half of its readers drew, ascending.
+        """Positions in mm on which at least half of its markings lie, ascending.
 
         On the outer slices, which only a minority sees, there may be nothing to see: partial volume.
         """
-        seen = Counter(z for _, z in {(m.reader, round(z, 2)) for m in self.markings for z, _ in m.contours})
+        seen = Counter(z for m in self.markings for z in {round(z, 2) for z, _ in m.contours})
         return tuple(sorted(z for z, readers in seen.items() if 2 * readers >= self.readers))
 
     def diameter(self, spacing: tuple[float, float]) -> float:
@@ -65,7 +69,7 @@ class Nodule:
 
 
 def find_nodules(markings: Sequence[Marking], slices: Sequence[SliceFile]) -> list[Nodule]:
-    """Nodules that at least three readers outlined, from feet to head.
+    """Nodules with at least three outlines, from feet to head.
 
     Raises:
         DataError: an outline lies outside the image: the markings are of other images.

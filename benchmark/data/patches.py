@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from benchmark.data.dicom import HU_FLOOR
+from benchmark.data.resample import cut_out
 from benchmark.modality import get_modality
 
 PIXEL_MM = 0.75
@@ -18,8 +17,7 @@ def crop(
 ) -> np.ndarray:
     """A square of `size` pixels of 0.75 mm around `centre`, which falls between its middle four pixels.
 
-    Each pixel is a mean of the slice under a triangle two pixels wide, of this grid or of the slice's, whichever
-    is coarser: linear interpolation that does not alias. Outside the slice there is air of -1024 HU.
+    Outside the slice there is air of -1024 HU.
 
     Args:
         hu: (H, W), HU.
@@ -29,26 +27,8 @@ def crop(
     Returns:
         (size, size) float64, HU.
     """
-    down, across = (
-        _weights(middle, step, length, size)
-        for middle, step, length in zip(centre, spacing, hu.shape, strict=True)
-    )
-    # Weights sum to 1 over an endless grid, so pixels that are not there count as the value subtracted.
-    return down @ (hu.astype(np.float64) - HU_FLOOR) @ across.T + HU_FLOOR
-
-
-def _weights(centre: float, spacing: float, length: int, size: int) -> np.ndarray:
-    """(size, length): what each pixel of a slice's line contributes to each pixel of the crop's."""
-    position = centre + (np.arange(size) - (size - 1) / 2) * PIXEL_MM / spacing
-    width = max(1.0, PIXEL_MM / spacing)
-    reach = math.ceil(width)
-    grid = np.arange(math.floor(position[0]) - reach, math.ceil(position[-1]) + reach + 1)
-    triangle = np.clip(1 - np.abs(grid - position[:, None]) / width, 0, None)
-    triangle /= triangle.sum(1, keepdims=True)
-    weights = np.zeros((size, length))
-    inside = (grid >= 0) & (grid < length)
-    weights[:, grid[inside]] = triangle[:, inside]
-    return weights
+    step = (PIXEL_MM / spacing[0], PIXEL_MM / spacing[1])
+    return cut_out(hu, centre, step, (size, size), HU_FLOOR)
 
 
 def window(hu: np.ndarray) -> np.ndarray:

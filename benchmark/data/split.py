@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.data.split_file import split_sha256, write_split_file
 from benchmark.errors import BenchmarkError, DataError
-from benchmark.files import replace_file
 from benchmark.modality import get_modality
 
 if TYPE_CHECKING:
@@ -90,13 +89,11 @@ class Split:
     @cached_property
     def sha256(self) -> str:
         """Of the pixels, labels and ids: what a result depends on. 64 hexadecimal digits."""
-        digest = hashlib.sha256()
-        digest.update(json.dumps([self.modality, list(self.images.shape)]).encode())
-        for start in range(0, len(self), 256):
-            digest.update(np.ascontiguousarray(self.images[start : start + 256], dtype="<u2").tobytes())
-        digest.update(self.labels.astype("<i8").tobytes())
-        digest.update(json.dumps([self.patient_ids, self.image_ids]).encode())
-        return digest.hexdigest()
+        ids = (self.patient_ids, self.image_ids)
+        return split_sha256(self.modality, self.images.shape, self._blocks(), self.labels, ids)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        yield from (self.images[start : start + 256] for start in range(0, len(self), 256))
 
     def part_of(self, start: int, stop: int) -> Split:
         """Images `start` to `stop` as a split of their own."""
@@ -134,8 +131,6 @@ class Split:
 
     def save(self, path: Path) -> None:
         """One safetensors file, written atomically, that `load` maps into memory."""
-        from safetensors.numpy import save
-
         header = {
             "format": FORMAT,
             "modality": self.modality,
@@ -146,10 +141,8 @@ class Split:
             "image_ids": self.image_ids,
             "facts": {key: list(values) for key, values in self.facts.items()},
             "notes": dict(self.notes),
-            "sha256": self.sha256,
         }
-        tensors = {"images": np.ascontiguousarray(self.images), "labels": self.labels}
-        replace_file(path, save(tensors, {"split": json.dumps(header)}))
+        write_split_file(path, header, self.images.shape, self._blocks, self.labels)
 
     @classmethod
     def load(cls, path: Path, verify: bool = True) -> Split:

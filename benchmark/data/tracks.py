@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.data.collection import COLLECTIONS, get_collection
+from benchmark.data.lock import prepared_folder, split_path
+from benchmark.data.manifest import shipped_manifests
 from benchmark.data.split import Split
+from benchmark.data.tree import tree_split
 from benchmark.errors import DataError
 from benchmark.modality import get_modality
 
@@ -17,8 +21,9 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
 
     Args:
         modality: "ct", "mammogram" or "mri".
-        track: "phantom", "clinical", or the path of a folder: one with `<modality>-<part>.safetensors`
-            files written by `Split.save`, or (CT) a tree of LIDC-IDRI DICOM files and annotations.
+        track: "phantom", "clinical" (what `oncorobust data prepare` made of a public collection), or the path of a
+            folder: one with `<modality>-<part>.safetensors` files, or a public collection's own files as downloaded,
+            which are all one split.
         part: "train", "validation" or "test"; of the phantom also "large".
 
     Raises:
@@ -30,24 +35,31 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
 
         return phantom_split(modality, part)
     if track == "clinical":
-        raise DataError(
-            "the clinical splits are not prepared: give the folder of your own LIDC-IDRI download instead, "
-            "--track /path/to/LIDC-IDRI"
-        )
+        return _clinical(modality, part)
     folder = Path(track).expanduser()
     if not folder.is_dir():
         raise DataError(f"unknown track {track!r}; expected {', '.join(TRACKS)} or a folder of images")
-    prepared = folder / f"{modality}-{part}.safetensors"
+    prepared = split_path(folder, modality, part)
     if prepared.exists():
         return replace(Split.load(prepared), track=track_name(track))
-    if modality == "ct":
-        from benchmark.data.lidc import lidc_split
+    if part != "test" or any(folder.glob("*.safetensors")):
+        raise DataError(f"{folder} holds no {prepared.name}; a tree of downloaded files has a test part only")
+    (name,) = (name for name in COLLECTIONS if modality == get_collection(name).MODALITY)
+    return replace(tree_split(get_collection(name), folder), track=track_name(track))
 
-        return replace(lidc_split(folder), track=track_name(track))
-    raise DataError(
-        f"{folder} holds no {prepared.name}; write one with benchmark.Split(...).save(path). "
-        "Only CT is read from DICOM (LIDC-IDRI) so far"
-    )
+
+def _clinical(modality: str, part: str) -> Split:
+    for name, manifest in shipped_manifests().items():
+        path = split_path(prepared_folder(manifest), modality, part)
+        if manifest.about["modality"] != modality:
+            continue
+        if path.exists():
+            return Split.load(path)
+        raise DataError(
+            f"the clinical {modality} split {manifest.name}-{part} is not prepared; see `oncorobust data status`, then: "
+            f"oncorobust data prepare {name} --source DIR"
+        )
+    raise DataError(f"there is no clinical track of modality {modality!r} yet")
 
 
 def track_name(track: str) -> str:

@@ -1,0 +1,274 @@
+"""The commands `oncorobust data …`. Each calls one function; this file only reads and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark.data.collection import COLLECTIONS
+from benchmark.data.manifest import PARTS
+from benchmark.modality import MODALITIES
+
+FORMS = {"lidc": "lidc-idri", "cbis-ddsm": "cbis-ddsm", "mets-to-brain": "mets-to-brain"}
+COLLECTION = click.Choice(list(COLLECTIONS))
+PART = click.Choice(list(PARTS))
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def data() -> None:
+    """Splits: get them, prepare them, verify them, and see how far shortcuts get on them."""
+
+
+@data.command()
+def status() -> None:
+    """What of the clinical track is prepared here, what is missing, how to get it, and its licences.
+
+    Example: oncorobust data status
+    """
+    from benchmark.data.status import status
+
+    for line in status():
+        click.echo(line)
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION)
+@click.option("--to", "folder", type=FOLDER, required=True, help="Where the files go; tens of gigabytes.")
+@click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
+def download(collection: str, folder: Path, parts: tuple[str, ...]) -> None:
+    """Fetch the series that a collection's manifest names from the Imaging Data Commons.
+
+    Example: oncorobust data download lidc-idri --to /data/lidc --part test
+    """
+    from benchmark.data.collection import get_collection
+    from benchmark.data.download import download
+    from benchmark.data.manifest import shipped_manifest
+
+    count = download(shipped_manifest(collection), folder, parts or PARTS)
+    click.echo(f"{count} series in {folder}")
+    if besides := get_collection(collection).SOURCE.get("besides"):
+        click.echo(f"put into the same folder: {besides}")
+    only = "".join(f" --part {part}" for part in parts)
+    click.echo(f"then: oncorobust data prepare {collection} --source {folder}{only}")
+
+
+@data.group()
+def prepare() -> None:
+    """Make splits of downloaded files: the frozen ones of a public collection, or private ones of your own images.
+
+    What is read is kept, so an interrupted run goes on where it stopped. Exit code 0: all is there, and as published;
+    3: prepared, but something that was expected is missing or differs; 2: nothing could be prepared.
+    """
+
+
+def _prepare_command(collection: str) -> click.Command:
+    """`prepare COLLECTION`, which is the same for all of them."""
+
+    @click.option("--source", type=FOLDER, required=True, help="The download, in any layout.")
+    @click.option("--part", "parts", type=PART, multiple=True, help="Only this part; may be given again.")
+    @click.option(
+        "--manifest", type=FILE, help="Another manifest than the frozen one: that of a phantom tree."
+    )
+    @click.option("--fresh", is_flag=True, help="Read again also what has been read.")
+    def command(source: Path, parts: tuple[str, ...], manifest: Path | None, fresh: bool) -> None:
+        from benchmark.data.collection import get_collection
+        from benchmark.data.manifest import read_manifest, shipped_manifest
+        from benchmark.data.prepare import prepare
+
+        chosen = read_manifest(manifest) if manifest else shipped_manifest(collection)
+        done = prepare(get_collection(collection), source, chosen, parts or PARTS, fresh)
+        for line in done.lines():
+            click.echo(line)
+        sys.exit(done.exit_code)
+
+    help_text = (
+        f"Make the frozen splits of {collection} from its downloaded files.\n\n"
+        f"Example: oncorobust data prepare {collection} --source /data/{collection}"
+    )
+    return click.command(collection, help=help_text)(command)
+
+
+for _collection in COLLECTIONS:
+    prepare.add_command(_prepare_command(_collection))
+
+
+@prepare.command("folder")
+@click.option(
+    "--source", type=FOLDER, required=True, help="The folder that the table's files are named from."
+)
+@click.option(
+    "--table", type=FILE, required=True, help="CSV: file, label, patient_id, optional part and box."
+)
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@click.option("--window", required=True, help="What becomes 0 and 1: -1000,400 in stored values, or 1%,99%.")
+@click.option("--size", type=int, help="Pixels a side; as the clinical splits have them unless given.")
+@click.option(
+    "--name", default="own", show_default=True, help="Of the track; let it say nothing of the place."
+)
+@click.option("--out", type=FOLDER, help="Where the splits go; the private part of the cache unless given.")
+def prepare_own(
+    source: Path, table: Path, modality: str, window: str, size: int | None, name: str, out: Path | None
+) -> None:
+    """Make private splits of your own DICOM, PNG, TIFF or NumPy images. Nothing of them enters the repository.
+
+    Example: oncorobust data prepare folder --source /data/own --table own.csv --modality ct --window=-1000,400
+    """
+    from benchmark.data.folder import prepare_folder
+    from benchmark.data.folder_cut import Window
+
+    done = prepare_folder(source, table, modality, Window.parse(window), size, name, out)
+    for part, split in done.splits.items():
+        click.echo(f"{part}: {len(split)} images of {split.patients} patients")
+    for item in done.left_out:
+        click.echo(f"left out: {item.what} {item.reason}")
+    click.echo(f"evaluate with --track {done.folder}")
+    sys.exit(done.exit_code)
+
+
+@data.command()
+@click.option(
+    "--as", "form", type=click.Choice(list(FORMS)), required=True, help="The collection to imitate."
+)
+@click.option("--images", type=click.IntRange(min=1), help="How many to draw.")
+@click.argument("folder", type=FOLDER)
+def phantom(form: str, images: int | None, folder: Path) -> None:
+    """Write synthetic images into FOLDER as a collection is delivered, quirks included, to rehearse without a download.
+
+    Example: oncorobust data phantom --as cbis-ddsm /tmp/cbis
+    """
+    from importlib import import_module
+
+    from benchmark.data.collection import get_collection
+    from benchmark.data.rehearsal import FILE as MANIFEST
+    from benchmark.data.rehearsal import rehearsal_manifest
+
+    module = import_module(f"benchmark.data.phantom.as_{form.replace('-', '_')}")
+    module.write_tree(folder, progress=True, **({"images": images} if images else {}))
+    manifest = rehearsal_manifest(get_collection(FORMS[form]), folder, "drawn by the phantom generator")
+    for part, sizes in manifest.sizes().items():
+        click.echo(f"  {part:10} {sizes['images']} images of {sizes['patients']} phantom patients")
+    click.echo(
+        f"then: oncorobust data prepare {FORMS[form]} --source {folder} --manifest {folder / MANIFEST}"
+    )
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION, required=False)
+def verify(collection: str | None) -> None:
+    """Read every prepared split again and compare every checksum; exit code 3 where one differs.
+
+    Example: oncorobust data verify lidc-idri
+    """
+    from benchmark.data.lock import prepared_folder, verify_prepared
+    from benchmark.data.manifest import shipped_manifests
+
+    wrong = 0
+    for manifest in shipped_manifests().values():
+        if collection not in (None, manifest.collection):
+            continue
+        if collection is None and not prepared_folder(manifest).is_dir():
+            click.echo(f"{manifest.name}: not prepared")
+            continue
+        lock, complaints = verify_prepared(prepared_folder(manifest), manifest.about["modality"])
+        images = sum(part.images for part in lock.parts.values())
+        click.echo(f"{manifest.name}: {images} images, {len(complaints)} complaints")
+        for line in complaints:
+            click.echo(f"  {line}")
+        wrong += len(complaints)
+    sys.exit(3 if wrong else 0)
+
+
+@data.command()
+@click.argument("collection", type=COLLECTION)
+@click.option("--out", type=FILE, required=True, help="The file to write.")
+def pack(collection: str, out: Path) -> None:
+    """Write the prepared test part of COLLECTION, with its licence and checksums, into one file.
+
+    Example: oncorobust data pack lidc-idri --out lidc-idri-1-test.zip
+    """
+    from benchmark.data.manifest import shipped_manifest
+    from benchmark.data.pack import pack
+
+    click.echo(f"sha256 {pack(shipped_manifest(collection), out)}  {out}")
+
+
+@data.command("import")
+@click.argument("file", type=FILE)
+def import_command(file: Path) -> None:
+    """Verify what `pack` wrote and put it where an evaluation finds it.
+
+    Example: oncorobust data import lidc-idri-1-test.zip
+    """
+    from benchmark.data.pack import import_pack
+
+    manifest, lock = import_pack(file)
+    click.echo(f"{manifest.name}: {lock.parts['test'].images} images; evaluate with --track clinical")
+
+
+@data.command("audit")
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of splits."
+)
+def audit_command(modality: str, track: str) -> None:
+    """Look for what makes a figure on a track worthless: overlaps, copies, odd images, shortcuts.
+
+    Example: oncorobust data audit --modality ct
+    """
+    from benchmark.data.audit_text import audit_lines
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        for line in audit_lines(name, track):
+            click.echo(line)
+
+
+@data.command("show")
+@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
+@click.option("--track", default="phantom", show_default=True, help="phantom, clinical, or a folder.")
+@click.option("--part", type=PART, default="test", show_default=True)
+@click.option("--out", type=FILE, required=True, help="The PNG to write.")
+@click.option("--private-thumbnails", is_flag=True, help="Show also private images.")
+def show_command(modality: str, track: str, part: str, out: Path, private_thumbnails: bool) -> None:
+    """Write a sheet of images of a split, by class, with a scale in the modality's unit.
+
+    Example: oncorobust data show --modality ct --out sheet.png
+    """
+    from benchmark.data.show import show_track
+
+    click.echo(f"wrote {show_track(modality, track, part, out, private_thumbnails)}")
+
+
+@data.command("export")
+@click.option("--track", type=FOLDER, required=True, help="The folder of private splits that was evaluated.")
+@click.option("--aggregates", type=FILE, required=True, help="The .json or .csv file to write.")
+def export_command(track: Path, aggregates: Path) -> None:
+    """Write figures of private records that may be passed on: no ids, and nothing about fewer than ten patients.
+
+    Example: oncorobust data export --track /data/own --aggregates own.json
+    """
+    from benchmark.data.aggregates import private_records, write_aggregates
+    from benchmark.data.tracks import track_name
+    from benchmark.folders import results_folder
+
+    export = write_aggregates(
+        private_records(results_folder(track_name(str(track)), private=True)), aggregates
+    )
+    click.echo(f"wrote {len(export.figures)} figures to {aggregates}; {export.left_out} left out")
+
+
+@data.command("draw-test")
+@click.argument("modality", type=click.Choice(list(MODALITIES)))
+def draw_test(modality: str) -> None:
+    """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
+
+    Example: oncorobust data draw-test ct
+    """
+    from benchmark.data.phantom import draw_test_part
+    from benchmark.data.split import Split
+
+    path = draw_test_part(modality)
+    click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")

@@ -1,0 +1,111 @@
+"""An audit as lines of text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from benchmark.data import tracks
+from benchmark.data.audit import Audit, audit
+from benchmark.data.label_rules import shipped_rules
+from benchmark.data.manifest import PARTS
+from benchmark.data.noise import noise_notes
+from benchmark.data.split import Split
+from benchmark.errors import DataError
+from benchmark.modality import get_modality
+
+EPSILON = "0.004"  # the headline of the protocols
+
+
+def audit_lines(modality: str, track: str) -> Iterator[str]:
+    """Audit all parts of a track that are there, and say what was found.
+
+    Raises:
+        DataError: the track has no part of this modality.
+    """
+    parts, missing = {}, []
+    for part in PARTS:
+        try:
+            parts[part] = tracks.load_split(modality, track, part)
+        except DataError as error:
+            missing.append(error)
+    if not parts:
+        raise missing[-1]
+    found = audit(parts)
+    yield f"{get_modality(modality).title} · {', '.join(split.name for split in parts.values())}"
+    yield from _parts(found)
+    yield from _shortcuts(found)
+    yield from _overlaps(found, tracks.is_private(track))
+    yield from _units(parts)
+    if modality == "ct" and track == "clinical":
+        yield from rule_lines()
+    yield from [f"warning: {sentence}" for sentence in found.warnings] or ["nothing to warn of"]
+
+
+def _parts(found: Audit) -> Iterator[str]:
+    yield (
+        f"  {'':12}{'images':>8}{'patients':>10}{'disease':>9}{'both':>6}  {'images per patient':20}"
+        f"{'constant':>9}{'black/white':>13}{'alike':>7}"
+    )
+    for name, part in found.parts.items():
+        few, middle, many = part.images_per_patient
+        yield (
+            f"  {name:12}{part.images:8}{part.patients:10}{part.positive / part.images:9.1%}{part.both_classes:6}  "
+            f"{f'{few} to {many}, median {middle:g}':20}{part.constant:9}{part.saturated:13.1%}{part.alike:7}"
+        )
+    yield "  (both: patients with images of either class; alike: pairs of different patients that look the same)"
+
+
+def _shortcuts(found: Audit) -> Iterator[str]:
+    names = list(found.parts)
+    keys = {key for part in found.parts.values() for key in part.shortcuts}
+    yield f"  {'baseline that looks at no shape':36}" + "".join(f"{name:>12}" for name in names)
+    for key in sorted(
+        keys, key=lambda key: -max(part.shortcuts.get(key, 0) for part in found.parts.values())
+    ):
+        cells = [part.shortcuts.get(key) for part in found.parts.values()]
+        yield f"  {'AUC ' + key:36}" + "".join(
+            f"{'–' if cell is None else f'{cell:.3f}':>12}" for cell in cells
+        )
+    fitted = [part.pixel_logistic for part in found.parts.values()]
+    if any(value is not None for value in fitted):
+        yield f"  {'accuracy, logistic on pixels':36}" + "".join(map(_cell, fitted))
+
+
+def _cell(value: float | None) -> str:
+    return f"{'–' if value is None else f'{value:.3f}':>12}"
+
+
+def _overlaps(found: Audit, private: bool) -> Iterator[str]:
+    for (first, second), each in found.overlaps.items():
+        yield (
+            f"  {first} and {second}: {each.patients} patients in both, {each.exact} exact copies, "
+            f"{each.near} near copies"
+        )
+        for one, other, similarity in () if private else each.examples:
+            yield f"    {one} and {other}: correlation {similarity:.3f}"
+
+
+def _units(parts: Mapping[str, Split]) -> Iterator[str]:
+    split = parts.get("test") or next(iter(parts.values()))
+    notes = {**split.notes, **noise_notes(split)}
+    modality = get_modality(split.modality)
+    bits = notes.get("stored_bits") or 16
+    yield f"  ε = {EPSILON} is {modality.told(EPSILON, notes)}; stored at {bits} bits"
+    if notes["noise_sigma"] is None:
+        yield "  the noise cannot be measured: structure everywhere"
+    elif notes.get("noise_measured"):
+        yield f"  noise σ {notes['noise_sigma']:.4f}, {notes['noise_measured']}"
+
+
+def rule_lines() -> Iterator[str]:
+    """The committed table of label rules over the whole of LIDC-IDRI."""
+    yield (
+        f"  {'label rule, all of LIDC-IDRI':38}{'malignant':>10}{'benign':>8}{'dropped':>9}{'patients':>10}"
+        f"{'changed':>9}{'AUC of diameter':>17}"
+    )
+    for row in shipped_rules():
+        yield (
+            f"  {row.rule:38}{row.malignant:10}{row.benign:8}{row.dropped:9}{row.patients:10}{row.changed:9}"
+            f"{_cell(row.diameter_auc):>17}"
+        )
+    yield "  (changed: nodules that at least three readers outlined and that the first rule treats otherwise)"

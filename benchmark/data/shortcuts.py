@@ -1,0 +1,96 @@
+"""How far one gets without looking: baselines of single numbers, and of a straight line through the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.data.split import LEVELS, Split
+
+# What a label was made from is no shortcut to it.
+NOT_SHORTCUTS = ("malignancy", "readers")
+
+
+def shortcut_numbers(split: Split) -> dict[str, np.ndarray]:
+    """Numbers that hold next to nothing of what a picture shows, and the split's own facts: each (N,) float64."""
+    images = np.asarray(split.images)[:, 0]
+    parts = [images[start : start + 256].astype(np.float64) / LEVELS for start in range(0, len(images), 256)]
+
+    def each(number) -> np.ndarray:
+        return np.concatenate([number(part) for part in parts])
+
+    numbers = {
+        "mean intensity": each(lambda part: part.mean((1, 2))),
+        "intensity SD": each(lambda part: part.std((1, 2))),
+        "maximum": each(lambda part: part.max((1, 2))),
+        "edge of the picture": each(_edge_mean),
+        "share of black": each(lambda part: (part == 0).mean((1, 2))),
+        "share of white": each(lambda part: (part == 1).mean((1, 2))),
+    }
+    facts = {key: np.asarray(list(values), float) for key, values in split.facts.items()}
+    return numbers | {key: values for key, values in facts.items() if key not in NOT_SHORTCUTS}
+
+
+def _edge_mean(images: np.ndarray) -> np.ndarray:
+    """Mean of the outermost pixels, where there is no lesion."""
+    sides = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
+    return np.concatenate(sides, axis=1).mean(1)
+
+
+def shortcuts(split: Split) -> dict[str, float]:
+    """AUC of each number, 0.5 is blind; below 0.5 is turned over. Those that say nothing at all are left away."""
+    found = {key: auc(values, split.labels) for key, values in shortcut_numbers(split).items()}
+    return {key: max(value, 1 - value) for key, value in found.items() if np.isfinite(value)}
+
+
+def auc(values: np.ndarray, labels: np.ndarray) -> float:
+    """Area under the ROC curve of one number, ties counted half (Mann–Whitney); NaN where it cannot be had.
+
+    >>> auc(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1]))
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    known = np.isfinite(values)
+    ranks, positive = rankdata(values[known]), labels[known] == 1
+    n1, n0 = int(positive.sum()), int((~positive).sum())
+    if not n1 or not n0:
+        return float("nan")
+    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
+
+
+def pixel_logistic(
+    training: Split, splits: Sequence[Split], penalties: tuple[float, ...] = (1e2, 1e0)
+) -> list[float]:
+    """Accuracy on each split of a ridge-penalised logistic regression on pixels; the better of the penalties."""
+    import torch
+
+    x, y = training.batch()
+    mean, deviation = x.mean(), x.std()
+    flat, target = ((x - mean) / deviation).flatten(1), y.float()
+    best = [0.0] * len(splits)
+    for penalty in penalties:
+        weight = torch.zeros(flat.shape[1] + 1, requires_grad=True)
+        optimiser = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
+
+        def loss(
+            weight: torch.Tensor = weight, optimiser: torch.optim.LBFGS = optimiser, penalty: float = penalty
+        ) -> float:
+            optimiser.zero_grad()
+            fit = torch.nn.functional.binary_cross_entropy_with_logits(
+                flat @ weight[:-1] + weight[-1], target, reduction="sum"
+            )
+            total = fit + penalty * weight[:-1].square().sum()
+            total.backward()
+            return float(total.detach())
+
+        optimiser.step(loss)
+        for number, split in enumerate(splits):
+            test, labels = split.batch()
+            with torch.no_grad():
+                right = (
+                    (((test - mean) / deviation).flatten(1) @ weight[:-1] + weight[-1]) > 0
+                ).long() == labels
+            best[number] = max(best[number], float(right.float().mean()))
+    return best
