@@ -257,6 +257,30 @@ def test_white_is_high_whatever_the_file_calls_white(source):
     assert shown.images[0, 0, [2, 30], 5].tolist() == [0, LEVELS]
 
 
+def test_beyond_an_image_whose_lowest_value_is_white_there_is_black(source):
+    folder, _ = source
+    values = np.full((16, 32), 500, np.uint16)
+    values[8:] = 400
+    tags = {"Modality": "MG", "RescaleSlope": None, "RescaleIntercept": None}
+    write_slice(folder / "a.dcm", values, 0, PhotometricInterpretation="MONOCHROME1", **tags)
+    split = prepare(
+        folder, [("a.dcm", 1, "P")], modality="mammogram", window=Window(0, 1000), size=32
+    ).splits["test"]
+    assert split.images[0, 0, [2, 29]].max() == 0
+
+
+def test_padding_around_a_round_field_does_not_bleed_into_the_lung(source):
+    folder, _ = source
+    raw = np.full((128, 128), -860, np.int16)
+    raw[:, :64] = -3024
+    write_slice(folder / "a.dcm", raw, 0)
+    shown = prepare(folder, [("a.dcm", 1, "P")], modality="ct", window=Window(-1000, 400), size=32).splits[
+        "test"
+    ]
+    hu = shown.images[0, 0, 16] / LEVELS * 1400 - 1000
+    assert hu[16] > -910  # the pixel beside the padding is a mean of both
+
+
 def test_pixels_that_are_not_square_keep_the_bodys_aspect(source):
     folder, _ = source
     values = np.zeros((32, 64), np.uint16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -146,10 +147,16 @@ def audited(parts: Mapping[str, Split]) -> dict[str, Split]:
 def audit_files(paths: Mapping[str, Path]) -> None:
     """Audit prepared splits by part and write what was found into their files.
 
+    A part that is not there or damaged is passed over: `oncorobust data verify` names it.
+
     Raises:
-        DataError: a file is missing or damaged, or cannot be written.
+        DataError: a file cannot be written.
     """
-    for part, split in audited({part: Split.load(path) for part, path in paths.items()}).items():
+    parts = {}
+    for part, path in paths.items():
+        with suppress(DataError):
+            parts[part] = Split.load(path)
+    for part, split in audited(parts).items() if parts else ():
         split.save(paths[part])
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from benchmark.data.assembly import Chosen, by_reason, choose, complete, describe, write_part
+from benchmark.data.audit import audit_files
 from benchmark.data.collection import Collection, Index, LeftOut
 from benchmark.data.lock import (
     LOCK_FILE,
@@ -164,6 +165,7 @@ def _assemble(
     lock = Lock(manifest.name, manifest.sha256, {part: locks[part] for part in PARTS if part in locks})
     replace_file(folder / LOCK_FILE, lock.text())
     _write_left_out(folder / LEFT_OUT, everything)
+    audit_files({part: split_path(folder, modality, part) for part in lock.parts})
     done = Prepared(folder, lock, tuple(parts), tuple(everything), _differing(lock))
     if done.exit_code == 0:  # else a mended source is read only where something was missing
         for chosen, _ in found.values():

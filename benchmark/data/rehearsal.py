@@ -39,10 +39,10 @@ def rehearsal_manifest(collection: Collection, folder: Path, synthetic: str = ""
     parts = assign_parts(make_up((sample.patient_id, sample.label) for sample in firsts), "rehearsal")
     items = []
     for name, shown in found.items():
-        unit, first = shown[0]
+        key, first = shown[0]
         labels = {sample.label for _, sample in shown}
         label = labels.pop() if len(labels) == 1 else None
-        items.append(Item(parts[first.patient_id], first.patient_id, unit, name, label, len(shown)))
+        items.append(Item(parts[first.patient_id], first.patient_id, key, name, label, len(shown)))
     about = {
         "collection": collection.NAME,
         "version": "rehearsal",
