@@ -5,9 +5,10 @@ between 0.7 and 2.5 pixels wide (a difference of Gaussians) and divided by its l
 brightness nor one strong edge decides. The middle of the one is then laid over the other at every shift of up to
 8 pixels, in all eight turnings and mirrorings; the largest correlation is the measure, 1 for a copy.
 
-No two pictures of different patients of the phantom track's test and train parts come above 0.81, and copies that
-were moved by up to 7 pixels, brightened and given noise of 0.01 do not fall below 0.90. With noise of 0.02, twice the
-film's own, a mammogram's copies fall to 0.83 and are missed; those of CT and MRI are not.
+No two pictures of different patients of the phantom track's test and train parts come above 0.83 (MRI, 50 test and 800
+train images; CT 0.80, mammogram below 0.5), and copies of CT and mammograms that were moved by up to 7 pixels, brightened
+and given noise of 0.01 do not fall below 0.90. With noise of 0.02, twice the film's own, a mammogram's copies fall to
+0.83 and are missed.
 A copy that was enlarged, turned by another angle or cut out further off is not found.
 """
 
