@@ -285,7 +285,7 @@ def test_labels(tmp_path, pathology, label):
 
 def test_both_spellings_of_a_column_and_any_newlines_are_read(tmp_path):
     row = write_case(tmp_path)
-    row = [*row[:-3], *(f"{path.strip()}\r\n" for path in row[-3:])]
+    row = [*(f" {cell} " for cell in row[:-3]), *(f"{path.strip()}\r\n" for path in row[-3:])]
     header = ["breast density" if name == "breast_density" else name for name in MASS_HEADER]
     write_rows(tmp_path, row, header=header)
     text = (tmp_path / "mass_case_description_train_set.csv").read_bytes()

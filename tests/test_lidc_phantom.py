@@ -30,7 +30,7 @@ HALF_HU = 0.5 / 1400 * LEVELS  # stored values are whole HU
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lidc")
-    return folder, as_lidc.write_tree(folder, images=9)
+    return folder, as_lidc.write_tree(folder, images=14)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_the_tree_is_prepared_like_the_collection(tree, tmp_path, monkeypatch):
     done = prepare(lidc, folder, rehearsal_manifest(lidc, folder, "drawn for a test"), progress=False)
     splits = [Split.load(path) for path in sorted(done.folder.glob("ct-*.safetensors"))]
     assert done.exit_code == 0
-    assert sum(map(len, splits)) == 9
+    assert sum(map(len, splits)) == 14
     assert {split.image_size for split in splits} == {(64, 64)}
     patients = [set(split.patient_ids) for split in splits]
     assert len(set.union(*patients)) == sum(map(len, patients)) == len(tree[1])

@@ -8,26 +8,27 @@ import numpy as np
 
 from benchmark.data.split import LEVELS, Split
 
+BATCH = 32  # images in memory at a time
 # What a label was made from is no shortcut to it.
 NOT_SHORTCUTS = ("malignancy", "readers")
 
 
 def shortcut_numbers(split: Split) -> dict[str, np.ndarray]:
     """Numbers that hold next to nothing of what a picture shows, and the split's own facts: each (N,) float64."""
-    images = np.asarray(split.images)[:, 0]
-    parts = [images[start : start + 256].astype(np.float64) / LEVELS for start in range(0, len(images), 256)]
-
-    def each(number) -> np.ndarray:
-        return np.concatenate([number(part) for part in parts])
-
-    numbers = {
-        "mean intensity": each(lambda part: part.mean((1, 2))),
-        "intensity SD": each(lambda part: part.std((1, 2))),
-        "maximum": each(lambda part: part.max((1, 2))),
-        "edge of the picture": each(_edge_mean),
-        "share of black": each(lambda part: (part == 0).mean((1, 2))),
-        "share of white": each(lambda part: (part == 1).mean((1, 2))),
-    }
+    found: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(split), BATCH):
+        images = np.asarray(split.images[start : start + BATCH])[:, 0].astype(np.float64) / LEVELS
+        told = {
+            "mean intensity": images.mean((1, 2)),
+            "intensity SD": images.std((1, 2)),
+            "maximum": images.max((1, 2)),
+            "edge of the picture": _edge_mean(images),
+            "share of black": (images == 0).mean((1, 2)),
+            "share of white": (images == 1).mean((1, 2)),
+        }
+        for key, values in told.items():
+            found.setdefault(key, []).append(values)
+    numbers = {key: np.concatenate(values) for key, values in found.items()}
     facts = {key: np.asarray(list(values), float) for key, values in split.facts.items()}
     return numbers | {key: values for key, values in facts.items() if key not in NOT_SHORTCUTS}
 
