@@ -11,7 +11,12 @@ from benchmark.data.collection import COLLECTIONS
 from benchmark.data.manifest import PARTS
 from benchmark.modality import MODALITIES
 
-FORMS = {"lidc": "lidc-idri", "cbis-ddsm": "cbis-ddsm", "mets-to-brain": "mets-to-brain"}
+FORMS = {
+    "lidc": "lidc-idri",
+    "lidc-segmentations": "lidc-idri",
+    "cbis-ddsm": "cbis-ddsm",
+    "mets-to-brain": "mets-to-brain",
+}
 COLLECTION = click.Choice(list(COLLECTIONS))
 PART = click.Choice(list(PARTS))
 FILE = click.Path(path_type=Path, dir_okay=False)

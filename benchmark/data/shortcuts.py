@@ -10,7 +10,7 @@ from benchmark.data.split import LEVELS, Split
 
 BATCH = 32  # images in memory at a time
 # What a label was made from is no shortcut to it.
-NOT_SHORTCUTS = ("malignancy", "readers")
+NOT_SHORTCUTS = ("malignancy", "readers", "metastasis_mm2")
 
 
 def shortcut_numbers(split: Split) -> dict[str, np.ndarray]:
