@@ -137,10 +137,9 @@ def test_the_pixels_are_the_phantom_s_at_half_the_step(tree, readings):
             ((r, c) for r in places for c in places),
             key=lambda place: np.abs(cut(drawn, place) - read).mean(),
         )
-        for read, drawn in pairs:  # one field for all slices of a brain
-            assert (
-                np.abs(cut(drawn, centre) - read).mean() < 0.015
-            )  # the darkest hundredth at the rim is lost in 0
+        # One field for all slices of a brain. The darkest hundredth, at its rim, is lost in the air's 0.
+        for read, drawn in pairs:
+            assert np.abs(cut(drawn, centre) - read).mean() < 0.015
             assert np.abs(cut(drawn, centre) - read).max() < 0.08
 
 
