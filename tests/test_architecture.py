@@ -19,6 +19,7 @@ FLOORS = {
     "benchmark.folders": 0,
     "benchmark.progress": 0,
     "benchmark.allocator": 0,
+    "benchmark.processes": 0,
     "benchmark.protocol": 1,
     "benchmark.record": 1,
     "benchmark.statistics": 1,

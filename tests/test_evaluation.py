@@ -28,7 +28,8 @@ from benchmark.attacks import battery
 from benchmark.attacks.battery import propose
 from benchmark.attacks.watch import EveryImageBroken, Watched
 from benchmark.errors import BenchmarkError, DataError, ProtocolError, SubmissionError
-from benchmark.evaluation import arena, blocks, engine, evaluate, pool
+from benchmark.evaluation import arena, blocks, engine, evaluate
+from benchmark.processes import worker_count
 from benchmark.protocol import AttackSpec
 from benchmark.record import Record
 from benchmark.submission import load_submission
@@ -287,7 +288,7 @@ def test_a_worker_count_that_is_no_number_is_refused(monkeypatch):
     monkeypatch.setenv("ONCOROBUST_WORKERS", "two")
 
     with pytest.raises(BenchmarkError, match="ONCOROBUST_WORKERS"):
-        pool.worker_count(3, "cpu")
+        worker_count(3)
 
 
 # -- search ----------------------------------------------------------------------------------

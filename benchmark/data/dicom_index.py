@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.dicom_file import damage_named, header_if_dicom
-from benchmark.data.workers import in_parallel, worker_count
+from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
+from benchmark.processes import worker_count
 from benchmark.progress import progress_bar
 
 CHUNK = 2000  # files a worker is given at once; fewer are not worth a process

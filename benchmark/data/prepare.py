@@ -30,9 +30,10 @@ from benchmark.data.lock import (
 )
 from benchmark.data.manifest import PARTS, Manifest
 from benchmark.data.shards import Task, open_shard, read_to_shard, shard_file
-from benchmark.data.workers import in_parallel, worker_count
+from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.files import replace_file, require_writable
+from benchmark.processes import worker_count
 from benchmark.progress import progress_bar
 
 LEFT_OUT = "left-out.csv"

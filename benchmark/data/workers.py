@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from benchmark.errors import DataError, ProtocolError
+from benchmark.errors import DataError
+from benchmark.processes import THREADS
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def worker_count(jobs: int) -> int:
-    """Processes to start: one per core, at most one per job. ONCOROBUST_WORKERS sets another number."""
-    named = os.environ.get("ONCOROBUST_WORKERS")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if named and not named.isdecimal():
-        raise ProtocolError(f"ONCOROBUST_WORKERS must be a number of processes (got {named!r})")
-    return max(1, min(jobs, int(named) if named else cores))
 
 
 def in_parallel(work: Callable[[In], Out], jobs: Iterable[In], workers: int) -> Iterator[Out]:

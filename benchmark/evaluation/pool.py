@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,24 +10,10 @@ from functools import partial
 from queue import Queue
 from typing import Any
 
-from benchmark.errors import ProtocolError, SubmissionError
+from benchmark.errors import SubmissionError
+from benchmark.processes import THREADS, worker_count
 
 Task = tuple[Callable[[Any], Any], Any]  # a function, and what it is called with; both can be pickled
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def worker_count(tasks: int, device: str) -> int:
-    """Processes to start: one per core, at most one per task; one where the work is on an accelerator.
-
-    ONCOROBUST_WORKERS sets another number.
-    """
-    if device != "cpu":
-        return 1
-    named = os.environ.get("ONCOROBUST_WORKERS")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if named and not named.isdecimal():
-        raise ProtocolError(f"ONCOROBUST_WORKERS must be a number of processes (got {named!r})")
-    return max(1, min(tasks, int(named) if named else cores))
 
 
 def run_all(tasks: Sequence[Task], device: str, done: Callable[[int], None]) -> list[Any]:
@@ -40,7 +25,7 @@ def run_all(tasks: Sequence[Task], device: str, done: Callable[[int], None]) -> 
     Raises:
         SubmissionError: a worker process was killed from outside, as happens where memory is short.
     """
-    helpers = worker_count(len(tasks), device) - 1
+    helpers = worker_count(len(tasks)) - 1 if device == "cpu" else 0  # an accelerator is not shared
     if helpers == 0:
         results = []
         for number, task in enumerate(tasks):
