@@ -172,7 +172,8 @@ def test_the_page_reads_records_and_needs_no_torch(path):
 def test_only_one_file_knows_an_attack_library(library, file):
     knowing = [module_name(path) for path in FILES if library in imports_of(path)]
 
-    knowing = [name for name in knowing if package(name) != "benchmark.bench"]  # times them as they come
+    # The bench times them as they come; the bridge gives one of them the name that robustbench looks for.
+    knowing = [n for n in knowing if package(n) not in ("benchmark.bench", "benchmark.robustbench_bridge")]
     assert knowing == [f"benchmark.attacks.{file}"]
 
 

@@ -344,7 +344,7 @@ def test_times_are_costs_and_other_files_are_no_records(tmp_path: Path) -> None:
     results = write(tmp_path / "results", make("x"))
     folder = results / "phantom" / "ct"
     (folder / "x.times.json").write_text('{"seconds": 1234.4}')
-    (folder / "x.second-opinion.json").write_text("{}")
+    (folder / "x.remarks.json").write_text("{}")
     html = build(results, tmp_path / "site").read_text(encoding="utf-8")
     assert "1,234 s" in html
 

@@ -249,7 +249,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(made):
 
 
 KILLED = """
-import sys; sys.path.insert(0, {tests!r})
+import signal, sys; sys.path.insert(0, {tests!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
 from pathlib import Path
 from test_prepare import Made
 from benchmark.data.manifest import read_manifest

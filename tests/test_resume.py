@@ -35,7 +35,11 @@ def evaluated(folder, split, where):
 
 
 def in_another_process(work, *arguments):
-    child = FORK.Process(target=work, args=arguments)
+    def run():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are deaf to it
+        work(*arguments)
+
+    child = FORK.Process(target=run)
     child.start()
     return child
 
