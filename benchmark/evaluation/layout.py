@@ -14,8 +14,10 @@ from benchmark.files import replace_file
 from benchmark.folders import cache_folder
 
 USUAL = "channels last"  # faster for most convolutions
-CLEARLY = 1.25  # times faster: rounding differs between layouts, so a machine's whim must not decide
-SECONDS = 1.0
+CLEARLY = (
+    2.0  # times faster, in every round: rounding differs between layouts, so a machine's whim must not decide
+)
+ROUNDS, SECONDS = 3, 1.0  # at least, at most
 
 
 def choose_layout(
@@ -28,16 +30,17 @@ def choose_layout(
     if path.exists() and (known := path.read_text().strip()) in LAYOUTS:
         return known
     images = torch.rand(micro_batch, 1, *size, generator=torch.Generator().manual_seed(0)).to(device)
-    fastest = dict.fromkeys(LAYOUTS, float("inf"))
+    slower: list[float] = []
     end = time.perf_counter() + SECONDS
     with one_thread():
-        while time.perf_counter() < end:
+        while len(slower) < ROUNDS or time.perf_counter() < end:
+            took = {}
             for layout, memory_format in LAYOUTS.items():
                 model.to(memory_format=memory_format)
-                fastest[layout] = min(fastest[layout], _one_pass(model, images))
+                took[layout] = min(_one_pass(model, images) for _ in range(2))
+            slower.append(took[USUAL] / min(took.values()))
     model.to(memory_format=LAYOUTS[USUAL])
-    best = min(fastest, key=lambda layout: fastest[layout])
-    chosen = best if fastest[USUAL] > CLEARLY * fastest[best] else USUAL
+    chosen = USUAL if min(slower) < CLEARLY else next(layout for layout in LAYOUTS if layout != USUAL)
     replace_file(path, chosen.encode())
     return chosen
 
