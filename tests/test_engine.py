@@ -65,7 +65,7 @@ def _stock(spec, model, images, labels, epsilon, seed):
     from benchmark.attacks.two_class import TwoClass
 
     with guarded(model, seed):
-        return battery._attack(spec, TwoClass(model, 1.0).eval(), epsilon, seed)(images, labels).detach()
+        return battery.stock_attack(spec, TwoClass(model, 1.0).eval(), epsilon, seed)(images, labels).detach()
 
 
 # -- the attack that is not stopped ----------------------------------------------------------
@@ -258,7 +258,7 @@ def test_an_attack_that_hangs_is_ended_with_a_sentence(monkeypatch):
     def sleep(spec, view, epsilon, seed):
         return lambda images, labels: time.sleep(60)
 
-    monkeypatch.setattr(battery, "_attack", sleep)
+    monkeypatch.setattr(battery, "stock_attack", sleep)
     started = time.monotonic()
 
     with pytest.raises(
@@ -279,7 +279,7 @@ def test_an_attack_that_asks_for_ever_is_ended_with_a_sentence(monkeypatch):
 
         return ask
 
-    monkeypatch.setattr(battery, "_attack", forever)
+    monkeypatch.setattr(battery, "stock_attack", forever)
 
     with pytest.raises(SubmissionError, match="asked the model 50 times and did not end"):
         evaluate(Linear(), oracle_split(Linear()), small_protocol(replace(FAB, method="FAB")))

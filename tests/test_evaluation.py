@@ -49,7 +49,7 @@ def with_attack(monkeypatch, attack):
     def stub(spec, view, epsilon, seed):
         return lambda images, labels: attack(images, labels, view, epsilon)
 
-    monkeypatch.setattr(battery, "_attack", stub)
+    monkeypatch.setattr(battery, "stock_attack", stub)
 
 
 # -- attacks are not trusted -----------------------------------------------------------------

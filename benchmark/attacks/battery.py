@@ -87,13 +87,13 @@ def propose(
                 proposed = sign_noise(counted, images, labels, epsilon, **spec.parameters)
             else:
                 view = (ScaledGap if sight == "distances" else TwoClass)(counted, temperature).eval()
-                proposed = _attack(spec, view, epsilon, seed)(images, labels).detach()
+                proposed = stock_attack(spec, view, epsilon, seed)(images, labels).detach()
         return Proposal(proposed, counted.forward_passes, counted.backward_passes)
     watched = Watched(model, labels, patience.still)
     with guarded(model, seed), patience:
         view = TwoClass(watched, temperature).eval()
         try:
-            proposed = _attack(spec, view, epsilon, seed)(images, labels).detach()
+            proposed = stock_attack(spec, view, epsilon, seed)(images, labels).detach()
         except EveryImageBroken:
             proposed = images
     if watched.first is not None and proposed.shape == images.shape:
@@ -116,7 +116,7 @@ def pursue(
     patience = Patience(spec.name)
     followed = Followed(model, labels, patience.still)
     with guarded(model, seed), patience:
-        _attack(spec, TwoClass(followed, temperature).eval(), epsilon, seed)(images, labels)
+        stock_attack(spec, TwoClass(followed, temperature).eval(), epsilon, seed)(images, labels)
     assert followed.first is not None
     first = torch.where(followed.broken.view(-1, 1, 1, 1), followed.first, followed.lowest)
     trace = torch.stack(followed.trace)
@@ -174,7 +174,7 @@ def _sight(spec: AttackSpec) -> Sight:
     return SEES[spec.method]
 
 
-def _attack(spec: AttackSpec, view: nn.Module, epsilon: float, seed: int):
+def stock_attack(spec: AttackSpec, view: nn.Module, epsilon: float, seed: int):
     """A fresh torchattacks object."""
     import torchattacks
 

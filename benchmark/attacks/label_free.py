@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmark.attacks.battery import Proposal, _attack
+from benchmark.attacks.battery import Proposal, stock_attack
 from benchmark.attacks.guard import guarded
 from benchmark.attacks.patience import Patience
 from benchmark.attacks.two_class import TwoClass, gap
@@ -40,5 +40,5 @@ def last_iterate(
         with torch.no_grad():
             answers = predicted(gap(counted(images)))
         view = TwoClass(counted, temperature).eval()
-        proposed = _attack(spec, view, epsilon, seed)(images, answers).detach()
+        proposed = stock_attack(spec, view, epsilon, seed)(images, answers).detach()
     return Proposal(proposed, counted.forward_passes, counted.backward_passes)

@@ -59,7 +59,7 @@ def make_task(model: nn.Module, split: Split, protocol: str | Protocol, images: 
         SubmissionError, ProtocolError: as in `evaluate`.
     """
     protocol = get_protocol(protocol)
-    split = split if images is None else split.first_patients(images)
+    split = split.first_patients(images)
     stock = copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
     nowhere = cache_folder() / "bench"  # a comparison keeps no blocks
     plan = make_plan(model, split, replace(protocol, images=None), CPU, nowhere)

@@ -122,8 +122,10 @@ class Split:
             facts={key: [values[row] for row in rows] for key, values in self.facts.items()},
         )
 
-    def first_patients(self, images: int) -> Split:
-        """The first `images` images, rounded down to whole patients (at least one)."""
+    def first_patients(self, images: int | None) -> Split:
+        """The first `images` images, rounded down to whole patients (at least one); None: all of them."""
+        if images is None:
+            return self
         ends = [i for i in range(1, len(self)) if self.patient_ids[i] != self.patient_ids[i - 1]]
         ends.append(len(self))
         cut = max([end for end in ends if end <= images], default=ends[0])

@@ -86,18 +86,17 @@ def run_entry(
     """
     started = time.perf_counter()
     chosen = get_protocol(protocol)
-    split = load_split(modality, track, part_of_track(track, chosen))
-    model = load_submission(name, modality, track)
+    model, split = loaded(name, modality, track, chosen)
     folder = records_folder(track, protocol) / modality
     path = folder / f"{model.submission.name}.json"
     if path.exists() and not fresh:
         record = Record.load(path)
         if is_current(record, model, split, protocol):
-            with _naming(model, modality):
+            with naming(model, modality):
                 verification = verify(model, split, record, device)
             return Outcome(record, path, time.perf_counter() - started, verification)
     require_writable(folder, "ONCOROBUST_RESULTS")
-    with _naming(model, modality):
+    with naming(model, modality):
         record = evaluate(model, split, chosen, device, "auto", progress, validation_part(modality, track))
     path = finish(record, model, split, folder, device)
     seconds = time.perf_counter() - started
@@ -120,7 +119,7 @@ def run_share(
         BenchmarkError: as `run_entry`.
     """
     model, plan = _planned(name, modality, track, protocol, device)
-    with _naming(model, modality):
+    with naming(model, modality):
         failures, _ = compute(plan, plan.waiting(parse_share(share)))
     return len(plan.jobs) - len(plan.waiting()), len(plan.jobs), failures
 
@@ -142,7 +141,7 @@ def run_merge(name: str, modality: str, track: str, protocol: str, device: str =
             f"({', '.join(map(str, waiting[:8]))}{'…' if len(waiting) > 8 else ''}); compute them first: "
             f"oncorobust evaluate {model.submission.name} --modality {modality} --protocol {protocol} --blocks i/n"
         )
-    with _naming(model, modality):
+    with naming(model, modality):
         record = conclude(plan, [], [], model, validation_part(modality, track))
     path = finish(record, model, plan.split, folder, device)
     return Outcome(record, path, time.perf_counter() - started, None)
@@ -150,10 +149,15 @@ def run_merge(name: str, modality: str, track: str, protocol: str, device: str =
 
 def _planned(name: str, modality: str, track: str, protocol: str, device: str) -> tuple[SubmittedModel, Plan]:
     chosen = get_protocol(protocol)
-    split = load_split(modality, track, part_of_track(track, chosen))
-    model = load_submission(name, modality, track)
-    with _naming(model, modality):
+    model, split = loaded(name, modality, track, chosen)
+    with naming(model, modality):
         return model, make_plan(model, split, chosen, choose_device(device))
+
+
+def loaded(name: str, modality: str, track: str, protocol: Protocol) -> tuple[SubmittedModel, Split]:
+    """The model of an entry, and the part of a track that a protocol asks for."""
+    split = load_split(modality, track, part_of_track(track, protocol))
+    return load_submission(name, modality, track), split
 
 
 def part_of_track(track: str, protocol: Protocol) -> str:
@@ -174,9 +178,8 @@ def finish(record: Record, model: SubmittedModel, split: Split, folder: Path, de
     path = record.save(folder)
     if not record.missing:
         protocol = get_protocol(record.protocol["name"])
-        if protocol.images is not None:
-            split = split.first_patients(protocol.images)
-        rmtree(blocks_folder(model, split, protocol, choose_device(device)), ignore_errors=True)
+        asked = split.first_patients(protocol.images)
+        rmtree(blocks_folder(model, asked, protocol, choose_device(device)), ignore_errors=True)
     return path
 
 
@@ -190,16 +193,15 @@ def run_attack(
     """
     ordered = tuple(sorted(epsilons, key=parse_epsilon))
     protocol = Protocol(f"attack-{spec.name}", 1, ordered, ordered[-1], (spec,), ranked=False)
-    split = load_split(modality, track)
-    model = load_submission(name, modality, track)
-    with _naming(model, modality):
+    model, split = loaded(name, modality, track, protocol)
+    with naming(model, modality):
         record = evaluate(model, split, protocol, device)
     rmtree(blocks_folder(model, split, protocol, choose_device(device)), ignore_errors=True)
     return record
 
 
 @contextmanager
-def _naming(model: SubmittedModel, modality: str) -> Iterator[None]:
+def naming(model: SubmittedModel, modality: str) -> Iterator[None]:
     """Say whose model it was."""
     try:
         yield

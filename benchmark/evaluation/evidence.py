@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark.data.split import Split
-from benchmark.data.tracks import load_split
 from benchmark.errors import DataError
-from benchmark.evaluation.entry import part_of_track, records_folder
+from benchmark.evaluation.entry import loaded, records_folder
 from benchmark.evaluation.external import judge_external
 from benchmark.evaluation.second_opinion import second_opinion
 from benchmark.evaluation.transfer import Transfer
@@ -18,7 +17,7 @@ from benchmark.evidence.files import add_external, save_second_opinion, save_tra
 from benchmark.files import require_writable
 from benchmark.protocol import get_protocol
 from benchmark.record import Record
-from benchmark.submission import SubmittedModel, load_submission
+from benchmark.submission import SubmittedModel
 
 
 def ask_second_opinion(
@@ -111,8 +110,7 @@ def transfer_lines(
 
 
 def _entry(name: str, modality: str, track: str, protocol: str) -> tuple[Record, SubmittedModel, Split, Path]:
-    model = load_submission(name, modality, track)
-    split = load_split(modality, track, part_of_track(track, get_protocol(protocol)))
+    model, split = loaded(name, modality, track, get_protocol(protocol))
     folder = records_folder(track, protocol) / modality
     path = folder / f"{model.submission.name}.json"
     if not path.exists():

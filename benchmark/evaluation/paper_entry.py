@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from shutil import rmtree
 
-from benchmark.data.tracks import load_split
 from benchmark.errors import DataError
 from benchmark.evaluation.engine import choose_device
-from benchmark.evaluation.entry import _naming, part_of_track, records_folder
+from benchmark.evaluation.entry import loaded, naming, records_folder
 from benchmark.evaluation.paper_protocol import described, label_free, paper_folder
 from benchmark.files import require_writable
 from benchmark.paper_result import PaperResult
 from benchmark.protocol import get_protocol
 from benchmark.record import Record
-from benchmark.submission import load_submission
 
 
 def run_paper_entry(
@@ -36,8 +34,7 @@ def run_paper_entry(
         BenchmarkError: there is no record of these weights and images, or something cannot be read, judged or written.
     """
     asked = get_protocol(protocol)
-    split = load_split(modality, track, part_of_track(track, asked))
-    model = load_submission(name, modality, track)
+    model, split = loaded(name, modality, track, asked)
     folder = records_folder(track, protocol) / modality
     record_path = folder / f"{model.submission.name}.json"
     command = f"oncorobust evaluate {model.submission.name} --modality {modality}"
@@ -46,7 +43,7 @@ def run_paper_entry(
             f"there is no record of {model.submission.name} on {modality} to stand beside; first run {command}"
         )
     record = Record.load(record_path)
-    used = split if asked.images is None else split.first_patients(asked.images)
+    used = split.first_patients(asked.images)
     if (record.provenance["identity"], record.split["sha256"]) != (model.identity, used.sha256):
         raise DataError(
             f"the record {record_path} is of other weights or images; first run {command} --fresh"
@@ -59,7 +56,7 @@ def run_paper_entry(
         if not result.belongs_to(record) or result.asked != described(asked, modality):
             result = None
     if result is None:
-        with _naming(model, modality):
+        with naming(model, modality):
             result = label_free(model, split, asked, device, progress)
     result.save(record, record_path)
     rmtree(paper_folder(model, used, asked, choose_device(device)), ignore_errors=True)

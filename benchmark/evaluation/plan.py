@@ -88,8 +88,7 @@ def make_plan(
     Raises:
         SubmissionError: logits of the wrong shape or not finite, or the model raised.
     """
-    if protocol.images is not None:
-        split = split.first_patients(protocol.images)
+    split = split.first_patients(protocol.images)
     micro_batch = protocol.micro_batch(*split.image_size)
     source: FolderSource | BareSource
     if isinstance(model, SubmittedModel):

@@ -112,7 +112,7 @@ def require_current(record: Record, model: SubmittedModel, split: Split) -> Spli
             f"protocol {protocol.name!r} (or it is not whole): evaluate it again first, "
             f"oncorobust evaluate {record.submission} --modality {record.modality} --fresh"
         )
-    return split if protocol.images is None else split.first_patients(protocol.images)
+    return split.first_patients(protocol.images)
 
 
 def make_questions(

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from shutil import rmtree
 
-from benchmark.data.tracks import load_split
 from benchmark.evaluation.engine import choose_device, evaluate
-from benchmark.evaluation.entry import part_of_track, records_folder
+from benchmark.evaluation.entry import loaded, records_folder
 from benchmark.evaluation.plan import blocks_folder
 from benchmark.files import replace_file
 from benchmark.protocol import Protocol, get_protocol
-from benchmark.submission import load_submission
 
 
 def reseeded(protocol: Protocol, number: int) -> Protocol:
@@ -38,8 +36,7 @@ def run_seeds(
         BenchmarkError: whatever cannot be read, judged or written. Finished blocks are kept.
     """
     chosen = get_protocol(protocol)
-    split = load_split(modality, track, part_of_track(track, chosen))
-    model = load_submission(name, modality, track)
+    model, split = loaded(name, modality, track, chosen)
     found, verdicts = [], []
     for number in range(seeds):
         record = evaluate(model, split, reseeded(chosen, number), device)
@@ -64,7 +61,7 @@ def run_seeds(
         "images_that_change": changing,
     }
     path = records_folder(track, protocol) / modality / f"{model.submission.name}.seeds.json"
-    asked = split if chosen.images is None else split.first_patients(chosen.images)
+    asked = split.first_patients(chosen.images)
     replace_file(path, (json.dumps(body, indent=1, sort_keys=True) + "\n").encode())
     for number in range(seeds):
         blocks = blocks_folder(model, asked, reseeded(chosen, number), choose_device(device))

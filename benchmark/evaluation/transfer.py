@@ -104,8 +104,7 @@ def transfer(
         raise ProtocolError(
             f"{modality}: a transfer matrix needs the records of two entries, there are {len(found)}{told}"
         )
-    if asked.images is not None:
-        split = split.first_patients(asked.images)
+    split = split.first_patients(asked.images)
     images = [_images(record, split, left_out) for record, _ in found]
     success = np.full((len(found), len(found)), np.nan)
     title = f"{modality} · transfer between {len(found)} entries"

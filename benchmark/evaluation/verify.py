@@ -39,8 +39,7 @@ class Verification:
 def is_current(record: Record, model: SubmittedModel, split: Split, protocol: str | Protocol) -> bool:
     """Whether a record is whole, and of these weights, this data, this protocol and this engine."""
     protocol = get_protocol(protocol)
-    if protocol.images is not None:
-        split = split.first_patients(protocol.images)
+    split = split.first_patients(protocol.images)
     return (
         record.provenance["identity"] == model.identity
         and record.split["sha256"] == split.sha256
@@ -56,8 +55,7 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
         DataError: they differ by more than rounding can explain.
     """
     protocol = get_protocol(record.protocol["name"])
-    if protocol.images is not None:
-        split = split.first_patients(protocol.images)
+    split = split.first_patients(protocol.images)
     chosen = choose_device(device)
     layout = record.provenance.get("layout", "")
     source = FolderSource(
