@@ -1,6 +1,7 @@
 """The harness trusts no attack, changes nothing of the caller's, and gives the same record however it is run."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from models import (
 
 from benchmark.attacks import battery
 from benchmark.attacks.battery import propose
+from benchmark.attacks.two_class import gap, margins
 from benchmark.attacks.watch import EveryImageBroken, Watched
 from benchmark.errors import BenchmarkError, DataError, ProtocolError, SubmissionError
 from benchmark.evaluation import arena, blocks, engine, evaluate
@@ -33,6 +35,7 @@ from benchmark.processes import worker_count
 from benchmark.protocol import AttackSpec
 from benchmark.record import Record
 from benchmark.submission import load_submission
+from benchmark.threat_model import achieved
 
 CHEAP = small_protocol(
     NOISE,
@@ -143,6 +146,57 @@ def test_the_watch_keeps_the_first_of_several_iterates_and_stops_when_all_are_br
     assert watched.forward_passes == 6  # two, two, and from then on only the one that still stood
 
 
+def test_several_starts_on_one_image_are_over_with_the_first_that_breaks_it():
+    watched = Watched(
+        lambda images: images.flatten(1)[:, :1], torch.tensor([1, 1, 1]), numbers=torch.tensor([7, 7, 8])
+    )
+
+    watched(torch.tensor([1.0, 1.0, 1.0]).view(3, 1, 1, 1))
+    watched(torch.tensor([-1.0, 1.0, 1.0]).view(3, 1, 1, 1))
+    watched(torch.tensor([-1.0, -1.0, 1.0]).view(3, 1, 1, 1))
+
+    assert watched.broken.tolist() == [True, False, False]
+    assert watched.over.tolist() == [True, True, False]
+    assert watched.forward_passes == 3 + 3 + 1
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_what_is_wrong_from_the_start_looks_right_to_an_attack_that_would_drop_it(columns):
+    def model(images):
+        z = images.flatten(1)[:, :1]
+        return z if columns == 1 else torch.cat((torch.zeros_like(z), z), 1)
+
+    watched = Watched(model, torch.tensor([1, 0, 1]))
+    logits = watched(torch.tensor([-1.0, 2.0, 3.0]).view(3, 1, 1, 1))
+
+    assert (margins(gap(logits), watched.labels) > 0).all()
+    assert watched.broken.tolist() == [True, True, False]
+    assert gap(logits)[2] == 3
+
+
+def test_apgd_keeps_each_image_in_its_own_ball_also_when_one_is_wrong_from_the_start():
+    model = Linear()
+    split = oracle_split(model)
+    images, labels = (each[:6] for each in split.batch())
+    labels = torch.cat((1 - labels[:1], labels[1:]))
+    epsilons = torch.tensor([0.001, 0.001, 0.002, 0.004, 0.008, 0.02]).view(-1, 1, 1, 1)
+
+    reached = torch.zeros(6, dtype=torch.float64)
+
+    class Firm(Linear):
+        def forward(self, seen):
+            reached[:] = torch.maximum(reached, achieved(images, seen.detach()))
+            return super().forward(seen) + torch.tensor([0.0, 100.0])
+
+    battery.propose(APGD, Firm(), 1.0, images, labels * 0 + 1, epsilons, 3)
+    assert reached.numpy() == pytest.approx(epsilons.flatten().numpy(), rel=1e-3)
+
+    wrong = battery.propose(APGD, model, 1.0, images, labels, epsilons, 3)
+    assert wrong.broken[0]
+    assert torch.equal(wrong.images[0], images[0])
+    assert (achieved(images, wrong.images) <= epsilons.flatten() * 1.001).all()
+
+
 def test_an_unknown_method_is_refused():
     spec = AttackSpec("deepfool", "DeepFool", "DeepFool", "grid", {})
 
@@ -155,7 +209,7 @@ def test_every_attack_is_asked_with_the_true_labels_of_images_that_were_right(mo
     known = {image.numpy().tobytes(): int(label) for image, label in zip(*split.batch(), strict=True)}
     asked = []
 
-    def spy(spec, model, temperature, images, labels, epsilon, seed):
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
         asked.extend(zip([image.numpy().tobytes() for image in images], labels.tolist(), strict=True))
         return battery.Proposal(images, 0, 0)
 
@@ -311,22 +365,61 @@ def test_every_start_is_tried_at_the_headline_on_every_image_that_holds(monkeypa
     model, split = wobbly
     asked = []
 
-    def spy(spec, model, temperature, images, labels, epsilon, seed):
-        asked.append((epsilon, seed, len(images)))
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        asked.extend((epsilon, image.numpy().tobytes()) for image in images)
         return battery.Proposal(images, 0, 0)
 
     monkeypatch.setattr(arena, "propose", spy)
     record = evaluate(model, split, small_protocol(replace(PGD, starts=3), block=20))
 
-    at_headline = {seed: images for epsilon, seed, images in asked if epsilon == 0.004}
-    assert list(at_headline.values()) == [record.clean_correct.sum()] * 3
+    at_headline = Counter(image for epsilon, image in asked if epsilon == 0.004)
+    assert list(at_headline.values()) == [3] * record.clean_correct.sum()
+
+
+def test_few_images_are_asked_with_several_starts_at_once(monkeypatch, wobbly):
+    model, split = wobbly
+    batches = []
+
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        batches.append((epsilon, seed, numbers.tolist()))
+        return battery.Proposal(images, 0, 0)
+
+    monkeypatch.setattr(arena, "propose", spy)
+    evaluate(model, split, small_protocol(replace(PGD, starts=20), block=20, proof=None))
+
+    headline = [numbers for epsilon, _, numbers in batches if epsilon == 0.004]
+    # a micro-batch has 320 such images: starts 0 to 16 of 18 images, of which the first was asked before, and the rest
+    assert [len(numbers) for numbers in headline] == [18, 16 * 18, 3 * 18]
+    assert set(Counter(headline[1]).values()) == {16}
+    assert len({(epsilon, seed) for epsilon, seed, _ in batches}) == len(batches)
+
+
+def test_apgd_is_asked_about_images_at_several_epsilons_at_once(monkeypatch, wobbly):
+    model, split = wobbly
+    asked = []
+    original = arena.propose
+
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        asked.append((epsilon, len(images)))
+        return original(spec, model, temperature, images, labels, epsilon, seed, numbers)
+
+    monkeypatch.setattr(arena, "propose", spy)
+    bisected = evaluate(model, split, small_protocol(APGD, block=20))
+
+    mixed = [epsilon for epsilon, images in asked if not isinstance(epsilon, float)]
+    assert mixed
+    assert all(len(epsilon.unique()) > 1 for epsilon in mixed)
+    monkeypatch.undo()
+    everywhere = evaluate(model, split, small_protocol(replace(APGD, search="grid"), block=20))
+    curves = [[run.robust(e).tolist() for e in EPSILONS] for run in (bisected, everywhere)]
+    assert curves[0] == curves[1]
 
 
 def test_every_attempt_has_a_seed_of_its_own(monkeypatch, wobbly):
     model, split = wobbly
     seeds = []
 
-    def spy(spec, model, temperature, images, labels, epsilon, seed):
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
         seeds.append(seed)
         return battery.Proposal(images, 0, 0)
 

@@ -121,7 +121,7 @@ def test_an_attack_that_would_mend_a_wrong_image_cannot(monkeypatch):
     truth = Linear().smallest_epsilon(split)
     weight = Linear().weight.detach().view(1, 1, 16, 16)
 
-    def mend(spec, model, temperature, images, labels, epsilon, seed):
+    def mend(spec, model, temperature, images, labels, epsilon, seed, numbers):
         towards = torch.where(labels == 1, 1.0, -1.0).view(-1, 1, 1, 1) * weight.sign()
         return Proposal(images + epsilon * towards, len(images), 0)
 

@@ -57,8 +57,9 @@ def propose(
     temperature: float,
     images: Tensor,
     labels: Tensor,
-    epsilon: float,
+    epsilon: float | Tensor,
     seed: int,
+    numbers: Tensor | None = None,
 ) -> Proposal:
     """Let one attack try once.
 
@@ -68,8 +69,10 @@ def propose(
         temperature: T of the whole split.
         images: (N, 1, H, W) float32 in [0, 1].
         labels: (N,) int64, the true ones.
-        epsilon: L∞ radius; ignored by attacks that search the smallest.
+        epsilon: L∞ radius, for attacks of `EACH_ITS_OWN` also (N, 1, 1, 1); ignored by those that search the smallest.
         seed: of this call.
+        numbers: (N,) int64, the same where rows are starts on one image at one ε, over with the first that breaks it;
+            None: each row is a question of its own.
 
     Returns:
         The first adversarial iterate where there was one, else the attack's own output.
@@ -89,7 +92,7 @@ def propose(
                 view = (ScaledGap if sight == "distances" else TwoClass)(counted, temperature).eval()
                 proposed = stock_attack(spec, view, epsilon, seed)(images, labels).detach()
         return Proposal(proposed, counted.forward_passes, counted.backward_passes)
-    watched = Watched(model, labels, patience.still)
+    watched = Watched(model, labels, patience.still, numbers)
     with guarded(model, seed), patience:
         view = TwoClass(watched, temperature).eval()
         try:
@@ -174,7 +177,7 @@ def _sight(spec: AttackSpec) -> Sight:
     return SEES[spec.method]
 
 
-def stock_attack(spec: AttackSpec, view: nn.Module, epsilon: float, seed: int):
+def stock_attack(spec: AttackSpec, view: nn.Module, epsilon: float | Tensor, seed: int):
     """A fresh torchattacks object."""
     import torchattacks
 

@@ -36,6 +36,7 @@ SEES: dict[str, Sight] = {
     "Square": "distances",
 }
 OWN_SEED = {"APGD", "FAB", "Square"}
+EACH_ITS_OWN = {"APGD"}  # takes an ε for each image, so images go together whatever ε they are asked about
 
 _THREE = "its smoothing kernels are made for three colour channels, the images have one"
 _OTHER_NORM = "it bounds another norm than L∞"

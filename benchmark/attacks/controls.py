@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from benchmark.attacks.two_class import gap, margins
 
 
-def sign_noise(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, draws: int) -> Tensor:
+def sign_noise(
+    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | Tensor, draws: int
+) -> Tensor:
     """The worst of `draws` random ±ε patterns for each image: (N, 1, H, W) in [0, 1]."""
     worst = images.clone()
     smallest = torch.full((len(images),), torch.inf, device=images.device)

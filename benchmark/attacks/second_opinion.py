@@ -124,15 +124,25 @@ def ask(
 @contextmanager
 def _listening() -> Iterator[list[str]]:
     """What AutoAttack warns of, as a list; and its tracing of calls undone, which ends debuggers and coverage."""
-    told: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(" ".join(record.getMessage().split()))  # type: ignore[method-assign]
+    handler = _Told()
     logger, trace = logging.getLogger("auto-attack"), sys.gettrace()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
-        yield told
+        yield handler.told
     finally:
         sys.settrace(trace)
         logger.removeHandler(handler)
         logger.propagate = propagate
+
+
+class _Told(logging.Handler):
+    """Keeps what it is told, from warnings on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one message, on one line."""
+        self.told.append(" ".join(record.getMessage().split()))

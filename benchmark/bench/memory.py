@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -13,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 
 SECONDS = 0.05  # between two looks
+CHILD = "import pathlib, sys; from benchmark.bench.memory import evaluate_noise; evaluate_noise(pathlib.Path(sys.argv[1]))"
 TOML = """
 name = "probe"
 title = "Fresh weights, to see how much memory they take"
@@ -59,14 +60,14 @@ def memory(architecture: str, images: int, side: int) -> Memory:
     """
     with tempfile.TemporaryDirectory(prefix="oncorobust-memory-") as folder:
         here = Path(folder)
-        write_split(here / "ct-test.safetensors", images, side)
+        write_noise(here / "ct-test.safetensors", images, side)
         _write_submission(here / "submissions" / "probe", architecture)
         environment = os.environ | {
             "ONCOROBUST_CACHE": str(here / "cache"),
             "ONCOROBUST_SUBMISSIONS": str(here / "submissions"),
         }
         started = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-m", "benchmark.bench.memory", str(here)], env=environment)
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(here)], env=environment)
         peak = 0.0
         while child.poll() is None:
             peak = max(peak, anonymous(child.pid))
@@ -96,52 +97,26 @@ def _anonymous_of(process: int) -> float:
     return next((int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon")), 0.0)
 
 
-def write_split(path: Path, images: int, side: int) -> None:
+def write_noise(path: Path, images: int, side: int) -> None:
     """A split of noise, a hundred images in memory at a time."""
-    from benchmark.data.split import Split
+    from benchmark.data.split import FORMAT
+    from benchmark.data.split_file import write_split_file
 
     def noise() -> Iterator[np.ndarray]:
         random = np.random.default_rng(0)
         for start in range(0, images, 100):
-            yield random.integers(20000, 45000, (min(100, images - start), 1, side, side)).astype("<u2")
+            yield random.integers(20000, 45000, (min(100, images - start), 1, side, side), np.uint16)
 
-    raw = path.with_suffix(".raw")
-    with open(raw, "wb") as file:
-        for part in noise():
-            file.write(part.tobytes())
-    labels = (np.arange(images) % 2).astype("<i8")
-    mapped = np.memmap(raw, "<u2", "r", shape=(images, 1, side, side))
-    names = [f"patient-{number // 2}" for number in range(images)]
-    split = Split(
-        "ct", mapped, labels, names, [f"image-{number}" for number in range(images)], "noise", "noise"
-    )
     header = {
-        "format": 1,
+        "format": FORMAT,
         "modality": "ct",
         "name": "noise",
         "track": "noise",
         "part": "test",
-        "patient_ids": split.patient_ids,
-        "image_ids": split.image_ids,
-        "sha256": split.sha256,
+        "patient_ids": [f"patient-{number // 2}" for number in range(images)],
+        "image_ids": [f"image-{number}" for number in range(images)],
     }
-    table = {
-        "__metadata__": {"split": json.dumps(header)},
-        "images": {"dtype": "U16", "shape": list(mapped.shape), "data_offsets": [0, mapped.nbytes]},
-        "labels": {
-            "dtype": "I64",
-            "shape": [images],
-            "data_offsets": [mapped.nbytes, mapped.nbytes + labels.nbytes],
-        },
-    }
-    head = json.dumps(table).encode()
-    head += b" " * (-len(head) % 8)
-    with open(path, "wb") as file:
-        file.write(len(head).to_bytes(8, "little") + head)
-        for part in noise():
-            file.write(part.tobytes())
-        file.write(labels.tobytes())
-    raw.unlink()
+    write_split_file(path, header, (images, 1, side, side), noise, np.arange(images) % 2)
 
 
 def _write_submission(folder: Path, architecture: str) -> None:
@@ -157,7 +132,8 @@ def _write_submission(folder: Path, architecture: str) -> None:
     )
 
 
-def _evaluate(folder: Path) -> None:
+def evaluate_noise(folder: Path) -> None:
+    """What the watched process does."""
     from benchmark import evaluate, load_submission
     from benchmark.data.tracks import load_split
     from benchmark.protocol import FGSM, Protocol
@@ -168,5 +144,18 @@ def _evaluate(folder: Path) -> None:
     evaluate(load_submission("probe", "ct"), split, protocol, progress=False)
 
 
+@click.command()
+@click.argument("architecture")
+@click.argument("images", type=click.IntRange(1), nargs=-1, required=True)
+@click.option("--side", type=click.IntRange(32), default=224, show_default=True, help="In pixels.")
+def main(architecture: str, images: tuple[int, ...], side: int) -> None:
+    """Print the memory that an evaluation of ARCHITECTURE takes, for each number of IMAGES.
+
+    Example: python -m benchmark.bench.memory vgg16 100 1000 10000
+    """
+    for number in images:
+        click.echo(memory(architecture, number, side).line)
+
+
 if __name__ == "__main__":
-    _evaluate(Path(sys.argv[1]))
+    main()

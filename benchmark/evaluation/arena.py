@@ -20,6 +20,7 @@ from benchmark.protocol import AttackSpec, Protocol
 from benchmark.threat_model import ThreatModel, achieved
 
 ROUNDING = 1e-3  # of T: what two instances of a model may differ by
+Place = int | np.ndarray | None  # on the ε grid: of all images, of each, or as near as an attack can come
 BITS = (8, 12, 16)  # depths at which an adversarial image might be stored
 
 
@@ -108,80 +109,89 @@ class Arena:
         return self.protocol.epsilons.index(self.protocol.headline)
 
     def attempt(
-        self, spec: AttackSpec, rows: Sequence[int] | np.ndarray, index: int | None, start: int = 0
+        self, spec: AttackSpec, rows: Sequence[int] | np.ndarray, place: Place = None, start: int = 0
     ) -> np.ndarray:
-        """Let `spec` try on the images `rows` at grid point `index` (None: the smallest it can find), judge and note it.
+        """Let `spec` try on the images `rows`, judge what it proposes and note it.
+
+        Args:
+            rows: (k,) numbers of images; one may stand there several times, for as many starts.
+            place: on the ε grid, of all or of each (k,); None: the smallest ε that the attack can find.
+            start: number of the first start; enters the seed.
 
         Returns:
             The judged margin of each row, float32.
         """
+        rows = np.asarray(rows, dtype=np.int64)
         found = [np.empty(0, np.float32)]
-        for chunk in self.chunks(rows):
-            asked = self.ask(spec, chunk, index, start)
-            self.note(spec, chunk, index, asked)
+        for at in self.chunks(np.arange(len(rows))):
+            here = place[at] if isinstance(place, np.ndarray) else place
+            asked = self.ask(spec, rows[at], here, start)
+            self.note(spec, rows[at], here, asked)
             found.append(asked.margin)
         return np.concatenate(found)
 
-    def ask(self, spec: AttackSpec, rows: np.ndarray, index: int | None, start: int) -> Asked:
-        """One attempt on at most a micro-batch of images; nothing is noted."""
-        threat = self._threat(index)
-        self.tell(spec, str(threat.epsilon) if index is not None else "any")
+    def ask(self, spec: AttackSpec, rows: np.ndarray, place: Place, start: int) -> Asked:
+        """One attempt on at most a micro-batch of rows; nothing is noted."""
+        threats = self._threats(place)
+        told = _told(threats) if place is not None else "any"
+        self.tell(spec, told)
         images, labels = self._at(rows)
-        with self._naming(spec, threat):
+        with self._naming(spec, told):
             proposal = propose(
                 spec,
                 self.attacked,
                 self.temperature,
                 images,
                 labels,
-                float(threat.epsilon),
-                self._seed(spec, index, start),
+                self._radius(place, threats),
+                self._seed(spec, place, start),
+                self._numbers(rows, place),
             )
             _complain_of_proposal(spec, proposal.images, images)
-            asked = self._judged(threat, images, labels, proposal.images)
+            asked = self._judged(place, images, labels, proposal.images)
         unconfirmed = asked.margin > ROUNDING * self.temperature
         silent = (
             int((proposal.broken.cpu().numpy() & unconfirmed).sum()) if proposal.broken is not None else 0
         )
         return replace(asked, forward=proposal.forward, backward=proposal.backward, silent=silent)
 
-    def note(self, spec: AttackSpec, rows: np.ndarray, index: int | None, asked: Asked) -> None:
+    def note(self, spec: AttackSpec, rows: np.ndarray, place: Place, asked: Asked) -> None:
         """Write an attempt into the tally of its attack."""
         tally = self.tallies[spec.name]
         tally.forward += asked.forward
         tally.backward += asked.backward
         tally.silent += asked.silent
         broke = asked.margin <= 0
-        tally.linf[rows[broke]] = np.minimum(tally.linf[rows[broke]], asked.distance[broke])
-        if index is not None:
-            tally.margins[index, rows] = np.fmin(tally.margins[index, rows], asked.margin)
+        np.minimum.at(tally.linf, rows[broke], asked.distance[broke])
+        if place is not None:
+            np.fmin.at(tally.margins, (np.broadcast_to(place, rows.shape), rows), asked.margin)
         self._keep_worst(rows, asked)
 
     def pursue(self, spec: AttackSpec) -> None:
         """Let `spec` go on to its last step at the headline ε, on every image, also those that were wrong when clean."""
-        threat = self._threat(self.headline)
+        place, epsilon = self.headline, self.protocol.headline
         for rows in self.chunks(np.arange(len(self.images))):
-            self.tell(spec, str(threat.epsilon))
+            self.tell(spec, epsilon)
             images, labels = self._at(rows)
-            with self._naming(spec, threat):
+            with self._naming(spec, epsilon):
                 found = pursue(
                     spec,
                     self.attacked,
                     self.temperature,
                     images,
                     labels,
-                    float(threat.epsilon),
-                    self._seed(spec, self.headline, 0),
+                    float(epsilon),
+                    self._seed(spec, place, 0),
                 )
-                first = self._judged(threat, images, labels, found.first)
-                lowest = self._judged(threat, images, labels, found.lowest)
+                first = self._judged(place, images, labels, found.first)
+                lowest = self._judged(place, images, labels, found.lowest)
             right = self.right[rows]
             kept = torch.from_numpy(np.flatnonzero(right)).to(images.device)
             noted = Asked(first.allowed[kept], first.margin[right], first.distance[right])
             self.note(
                 spec,
                 rows[right],
-                self.headline,
+                place,
                 replace(noted, forward=found.forward, backward=found.backward),
             )
             self._keep_worst(rows, lowest)
@@ -205,44 +215,72 @@ class Arena:
         for start in range(0, len(rows), self.micro_batch):
             yield rows[start : start + self.micro_batch]
 
-    def _threat(self, index: int | None) -> ThreatModel:
-        return ThreatModel(self.protocol.grid[index] if index is not None else Decimal(1))
+    def _threats(self, place: Place) -> dict[int, ThreatModel]:
+        """Of each place on the grid that is asked about; the whole range of pixels at place -1."""
+        if place is None:
+            return {-1: ThreatModel(Decimal(1))}
+        return {int(each): ThreatModel(self.protocol.grid[each]) for each in np.unique(place)}
+
+    def _radius(self, place: Place, threats: dict[int, ThreatModel]) -> float | Tensor:
+        if len(threats) == 1:
+            return float(next(iter(threats.values())).epsilon)
+        radii = np.array([float(epsilon) for epsilon in self.protocol.grid], np.float32)[place]
+        return torch.from_numpy(radii).view(-1, 1, 1, 1).to(self.images.device)
+
+    def _numbers(self, rows: np.ndarray, place: Place) -> Tensor:
+        """The same for several starts on one image at one place."""
+        numbers = rows * len(self.protocol.epsilons) + (0 if place is None else place)
+        return torch.from_numpy(numbers).to(self.images.device)
 
     def _at(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         at = torch.from_numpy(rows).to(self.images.device)
         return self.images[at], self.labels[at]
 
-    def _judged(self, threat: ThreatModel, images: Tensor, labels: Tensor, proposed: Tensor) -> Asked:
-        allowed = threat.project(images, proposed)
+    def _judged(self, place: Place, images: Tensor, labels: Tensor, proposed: Tensor) -> Asked:
+        places = np.broadcast_to(-1 if place is None else place, len(images))
+        allowed = torch.empty_like(images)
+        for each, threat in self._threats(place).items():
+            at = torch.from_numpy(np.flatnonzero(places == each)).to(images.device)
+            allowed[at] = threat.project(images[at], proposed[at])
         margin = margins(judged_gaps(self.judge, allowed, self.micro_batch), labels).cpu().numpy()
         return Asked(allowed, margin, achieved(images, allowed).cpu().numpy())
 
     def _keep_worst(self, rows: np.ndarray, asked: Asked) -> None:
-        inside = asked.distance <= float(self.protocol.headline)
-        worse = np.flatnonzero(inside & (asked.margin < self.worst_margin[rows]))
+        inside = np.flatnonzero(asked.distance <= float(self.protocol.headline))
+        inside = inside[
+            np.argsort(asked.margin[inside], kind="stable")
+        ]  # an image may be there several times
+        best = inside[np.unique(rows[inside], return_index=True)[1]]
+        worse = best[asked.margin[best] < self.worst_margin[rows[best]]]
         if worse.size:
             here = torch.from_numpy(worse).to(self.images.device)
             self.worst[torch.from_numpy(rows[worse]).to(self.images.device)] = asked.allowed[here]
             self.worst_margin[rows[worse]] = asked.margin[worse]
 
     @contextmanager
-    def _naming(self, spec: AttackSpec, threat: ThreatModel) -> Iterator[None]:
+    def _naming(self, spec: AttackSpec, epsilon: str) -> Iterator[None]:
         """Whatever goes wrong with a model or an attack is said with the attack, ε and block."""
         try:
             yield
         except SubmissionError as error:
-            raise SubmissionError(f"{self._where(spec, threat)}: {error}") from error
+            raise SubmissionError(f"{self._where(spec, epsilon)}: {error}") from error
         except BenchmarkError:
             raise
         except Exception as error:
-            raise SubmissionError(f"{self._where(spec, threat)}: {type(error).__name__}: {error}") from error
+            raise SubmissionError(f"{self._where(spec, epsilon)}: {type(error).__name__}: {error}") from error
 
-    def _where(self, spec: AttackSpec, threat: ThreatModel) -> str:
-        return f"attack {spec.name!r}, ε = {threat.epsilon}, block {self.block}"
+    def _where(self, spec: AttackSpec, epsilon: str) -> str:
+        return f"attack {spec.name!r}, ε = {epsilon}, block {self.block}"
 
-    def _seed(self, spec: AttackSpec, index: int | None, start: int) -> int:
-        name = f"{self.protocol.seed}/{self.block}/{spec.name}/{index}/{start}"
+    def _seed(self, spec: AttackSpec, place: Place, start: int) -> int:
+        where = "+".join(map(str, np.unique(place))) if place is not None else "any"
+        name = f"{self.protocol.seed}/{self.block}/{spec.name}/{where}/{start}"
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+
+
+def _told(threats: dict[int, ThreatModel]) -> str:
+    epsilons = sorted(threat.epsilon for threat in threats.values())
+    return f"{epsilons[0]}" if len(epsilons) == 1 else f"{epsilons[0]}–{epsilons[-1]}"
 
 
 def _complain_of_proposal(spec: AttackSpec, proposed: Tensor, images: Tensor) -> None:

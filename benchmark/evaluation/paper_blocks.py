@@ -17,7 +17,7 @@ from benchmark.evaluation.judge import judged_gaps, one_thread
 from benchmark.evaluation.source import BareSource, FolderSource
 from benchmark.files import replace_file
 from benchmark.protocol import BIM, FGSM, PGD, Protocol
-from benchmark.threat_model import ThreatModel
+from benchmark.threat_model import ThreatModel, parse_epsilon
 
 ATTACKS = {spec.name: spec for spec in (FGSM, BIM, PGD)}
 
@@ -92,7 +92,7 @@ class _Block:
     def attacked(self, ask: Ask, rows: np.ndarray | None = None) -> Tensor:
         """The judged gaps where the attack ended, of all images or of some: (n,) float32."""
         images = self.images if rows is None else self.images[torch.from_numpy(rows)]
-        threat = ThreatModel(ask.epsilon)  # type: ignore[arg-type]  # parsed when made
+        threat = ThreatModel(parse_epsilon(ask.epsilon))
         gaps = []
         for number, chunk in enumerate(images.split(self.micro_batch)):
             name = f"paper/{self.job.protocol.seed}/{self.job.block}/{ask}/{number}"

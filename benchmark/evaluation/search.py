@@ -6,10 +6,12 @@ threshold on the grid; asking near it is enough. At the headline ε nothing is i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.attacks.by_name import EACH_ITS_OWN
 from benchmark.evaluation.arena import Arena
 from benchmark.protocol import AttackSpec, Search
 
@@ -54,6 +56,25 @@ def bisection(arena: Arena, spec: AttackSpec) -> None:
         search.prove()
 
 
+Standing = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # rows, their places on the grid → is it still asked there?
+
+
+@dataclass(frozen=True)
+class _Wave:
+    """What goes through an attack together: (k,) numbers of images, their places on the grid, numbers of starts."""
+
+    rows: np.ndarray
+    places: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def of(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """As an arena is asked."""
+        return self.rows, self.places, int(self.starts[0])
+
+
 class _Bisection:
     """Each image's threshold on the grid.
 
@@ -87,15 +108,17 @@ class _Bisection:
         rows = rows[self.arena.right[rows]]
         tally, seen = self.arena.tallies[self.spec.name], self.seen.copy()
         linf = tally.linf.copy()
-        for index in range(len(self.grid)):
-            for start in range(self.spec.starts):
-                standing = ~(seen[rows, index] <= 0).any(1) & np.isnan(seen[rows, index, start])
-                for chunk in self.arena.chunks(rows[standing]):
-                    asked = self.arena.ask(self.spec, chunk, index, start)
-                    seen[chunk, index, start] = asked.margin
-                    linf[chunk] = np.fmin(linf[chunk], np.where(asked.margin <= 0, asked.distance, np.inf))
-                    tally.forward += asked.forward
-                    tally.backward += asked.backward
+        every, places = np.tile(rows, len(self.grid)), np.repeat(np.arange(len(self.grid)), len(rows))
+
+        def standing(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+            return ~(seen[rows, places] <= 0).any(1)
+
+        for wave in self._waves(every, places, range(self.spec.starts), seen, standing):
+            asked = self.arena.ask(self.spec, *wave.of)
+            seen[wave.rows, wave.places, wave.starts] = asked.margin
+            np.minimum.at(linf, wave.rows, np.where(asked.margin <= 0, asked.distance, np.inf))
+            tally.forward += asked.forward
+            tally.backward += asked.backward
         self.arena.proof[self.spec.name][:, rows] = (
             self.broken_at[rows],
             np.searchsorted(self.grid, linf[rows]),
@@ -138,15 +161,37 @@ class _Bisection:
             self._ask(rows, target[rows], starts)
         return bool(rows.size)
 
-    def _ask(self, rows: np.ndarray, targets: np.ndarray, starts: Iterable[int]) -> None:
-        starts = list(starts)
-        for index in np.unique(targets):
-            group: np.ndarray = rows[targets == index]
-            for start in starts:
-                todo = group[(self.broken_at[group] > index) & np.isnan(self.seen[group, index, start])]
-                if todo.size:
-                    self.seen[todo, index, start] = self.arena.attempt(self.spec, todo, int(index), start)
-                    self._update(todo)
+    def _ask(self, rows: np.ndarray, places: np.ndarray, starts: Sequence[int]) -> None:
+        def standing(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+            return self.broken_at[rows] > places
+
+        for wave in self._waves(rows, places, starts, self.seen, standing):
+            self.seen[wave.rows, wave.places, wave.starts] = self.arena.attempt(self.spec, *wave.of)
+            self._update(wave.rows)
+
+    def _waves(
+        self,
+        rows: np.ndarray,
+        places: np.ndarray,
+        starts: Sequence[int],
+        seen: np.ndarray,
+        standing: Standing,
+    ) -> Iterator[_Wave]:
+        """What was not asked yet, in portions of a micro-batch: few rows are asked with several starts at once.
+
+        Small batches cost a model more for each image; and what breaks in a wave is not asked in the next.
+        """
+        apart = np.zeros_like(places) if self.spec.method in EACH_ITS_OWN else places
+        for place in np.unique(apart):
+            for at in self.arena.chunks(np.flatnonzero(apart == place)):
+                coming = list(starts)
+                while coming and (at := at[standing(rows[at], places[at])]).size:
+                    several = max(1, self.arena.micro_batch // at.size)
+                    now, coming = coming[:several], coming[several:]
+                    asked = np.tile(at, len(now)), np.repeat(now, at.size)
+                    new = np.isnan(seen[rows[asked[0]], places[asked[0]], asked[1]])
+                    if new.any():
+                        yield _Wave(rows[asked[0][new]], places[asked[0][new]], asked[1][new])
 
     def _update(self, rows: Sequence[int] | np.ndarray) -> None:
         linf = self.arena.tallies[self.spec.name].linf[rows]
