@@ -25,14 +25,15 @@ JUMP = 0.1
 
 def saturation(probes: Probes) -> Iterator[Flag]:
     """Would plain cross-entropy have been fooled?"""
-    share = float((np.abs(probes.clean) > SATURATED_GAP).mean())
-    if share:
+    saturated = int((np.abs(probes.clean) > SATURATED_GAP).sum())
+    if saturated:
         yield Flag(
             "saturated-cross-entropy",
             "notice",
-            share,
+            saturated / len(probes.clean),
             0.0,
-            f"plain cross-entropy would saturate on {share:.0%} of the images (logit gap above {SATURATED_GAP:g}); "
+            f"plain cross-entropy would saturate on {saturated} of {len(probes.clean)} images "
+            f"(logit gap above {SATURATED_GAP:g}); "
             "the attacks here run on a rescaled gap and are not fooled by it",
         )
 

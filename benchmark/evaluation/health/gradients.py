@@ -65,7 +65,7 @@ def vanishing(probes: Probes) -> Iterator[Flag]:
             "doubt",
             share[worst],
             SHARE,
-            f"the logit gap has no gradient at {share[worst]:.0%} of the images ({worst}): gradient attacks are blind here",
+            f"the logit gap has no gradient at {share[worst]:.1%} of the images ({worst}): gradient attacks are blind here",
         )
 
 
@@ -107,7 +107,7 @@ def misleading(probes: Probes) -> Iterator[Flag]:
             "doubt",
             share,
             MISLED,
-            f"at {share:.0%} of the images a small step along the gradient does not do what the gradient says: it is "
+            f"at {share:.1%} of the images a small step along the gradient does not do what the gradient says: it is "
             "wrong, or there is none",
         )
 
