@@ -1,6 +1,7 @@
 """The comparison with other attack codes: passes are counted exactly, and where the truth is known all codes find it."""
 
 import json
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,11 @@ from torch import nn
 
 from benchmark.attacks.two_class import TwoClass
 from benchmark.bench import compare as comparison
+from benchmark.bench import cores
 from benchmark.bench.compare import QUESTIONS, ask_for, compare
 from benchmark.bench.engine import run_engine
 from benchmark.bench.growth import grow
+from benchmark.bench.memory import memory
 from benchmark.bench.meter import Clock, Cost, Floor, Metered
 from benchmark.bench.overhead import measure_overhead
 from benchmark.bench.task import finer, make_task, resized, restricted, small
@@ -344,3 +347,26 @@ def test_the_table_of_speed_is_made_only_when_it_is_named(words, ignored):
     assert path.exists()
     assert pytest_ignore_collect(path, config) is ignored
     assert pytest_ignore_collect(path.with_name("test_robustness.py"), config) is None
+
+
+# -- memory and cores -------------------------------------------------------------------------
+
+
+def test_memory_does_not_grow_with_the_images():
+    few, many = (memory("vgg16-slim", images, 96) for images in (40, 1240))
+
+    assert 0.1 < few.gigabytes < 2
+    assert many.gigabytes < few.gigabytes + 0.03, "the images alone are 0.044 GB as float32"
+    assert "1240 images of 96 × 96" in many.line
+
+
+def test_processes_and_threads_are_timed_on_the_same_passes(monkeypatch):
+    monkeypatch.setattr(cores, "SECONDS", 0.3)
+    monkeypatch.setattr(cores, "READY", 0.0)
+    monkeypatch.setenv("ONCOROBUST_WORKERS", "1")  # other processes would not see the short times
+
+    told = CliRunner().invoke(cores.main, ["vgg16-slim-naive"]).output
+
+    assert re.search(
+        r"naive on ct.*: \d+ images a second in one process of 1 threads, \d+ in 1 processes", told
+    )

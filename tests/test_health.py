@@ -27,7 +27,6 @@ from torch import nn
 from benchmark.data import phantom
 from benchmark.errors import SubmissionError
 from benchmark.evaluation import evaluate
-from benchmark.evaluation.arena import Tally
 from benchmark.evaluation.blocks import BareSource
 from benchmark.evaluation.health import (
     FRESH,
@@ -42,6 +41,7 @@ from benchmark.evaluation.health import (
 )
 from benchmark.evaluation.health.fresh import memorised
 from benchmark.evaluation.health.probes import PROBED, Probes, spread
+from benchmark.evaluation.tally import Tally
 
 SHORT = small_protocol(NOISE, FGSM, BIM, SQUARE)
 

@@ -16,38 +16,12 @@ from benchmark.attacks.battery import propose, pursue
 from benchmark.attacks.two_class import margins
 from benchmark.errors import BenchmarkError, SubmissionError
 from benchmark.evaluation.judge import judged_gaps
+from benchmark.evaluation.tally import Asked, Place, Tally
 from benchmark.protocol import AttackSpec, Protocol
 from benchmark.threat_model import ThreatModel, achieved
 
 ROUNDING = 1e-3  # of T: what two instances of a model may differ by
-Place = int | np.ndarray | None  # on the ε grid: of all images, of each, or as near as an attack can come
 BITS = (8, 12, 16)  # depths at which an adversarial image might be stored
-
-
-@dataclass
-class Tally:
-    """What one attack achieved on the n images of a block, over E values of ε."""
-
-    linf: np.ndarray  # (n,) float64, inf where it broke nothing
-    margins: np.ndarray  # (E, n) float32, NaN where not asked
-    forward: int = 0
-    backward: int = 0
-    silent: int = 0  # iterates that broke the attacked model and not the judge
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One attempt, projected and judged. allowed: (k, 1, H, W); margin, distance: (k,) of the k images asked about.
-
-    silent: how many of them an iterate broke, and the judge did not confirm by more than rounding.
-    """
-
-    allowed: Tensor
-    margin: np.ndarray
-    distance: np.ndarray
-    forward: int = 0
-    backward: int = 0
-    silent: int = 0
 
 
 @dataclass
@@ -84,7 +58,7 @@ class Arena:
     def __post_init__(self) -> None:
         n, e = len(self.images), len(self.protocol.epsilons)
         for spec in self.protocol.attacks:
-            self.tallies[spec.name] = Tally(np.full(n, np.inf), np.full((e, n), np.nan, np.float32))
+            self.tallies[spec.name] = Tally.empty(n, e)
             if spec.search == "bisection":
                 self.proof[spec.name] = np.full((2, n), -1, np.int16)
         self.micro_batch = self.protocol.micro_batch(*self.images.shape[2:])
@@ -157,14 +131,7 @@ class Arena:
 
     def note(self, spec: AttackSpec, rows: np.ndarray, place: Place, asked: Asked) -> None:
         """Write an attempt into the tally of its attack."""
-        tally = self.tallies[spec.name]
-        tally.forward += asked.forward
-        tally.backward += asked.backward
-        tally.silent += asked.silent
-        broke = asked.margin <= 0
-        np.minimum.at(tally.linf, rows[broke], asked.distance[broke])
-        if place is not None:
-            np.fmin.at(tally.margins, (np.broadcast_to(place, rows.shape), rows), asked.margin)
+        self.tallies[spec.name].note(rows, place, asked)
         self._keep_worst(rows, asked)
 
     def pursue(self, spec: AttackSpec) -> None:

@@ -17,11 +17,12 @@ import torch
 
 from benchmark.data.split import Split
 from benchmark.errors import DataError, SubmissionError
-from benchmark.evaluation.arena import BITS, Arena, Tally
+from benchmark.evaluation.arena import BITS, Arena
 from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.news import Reporter
 from benchmark.evaluation.search import run_battery
 from benchmark.evaluation.source import BareSource, FolderSource
+from benchmark.evaluation.tally import Tally
 from benchmark.files import replace_file
 from benchmark.protocol import Protocol
 

@@ -117,8 +117,7 @@ class _Bisection:
             asked = self.arena.ask(self.spec, *wave.of)
             seen[wave.rows, wave.places, wave.starts] = asked.margin
             np.minimum.at(linf, wave.rows, np.where(asked.margin <= 0, asked.distance, np.inf))
-            tally.forward += asked.forward
-            tally.backward += asked.backward
+            tally.count(asked)
         self.arena.proof[self.spec.name][:, rows] = (
             self.broken_at[rows],
             np.searchsorted(self.grid, linf[rows]),

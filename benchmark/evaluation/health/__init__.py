@@ -19,7 +19,6 @@ from torch import nn
 
 from benchmark.data.split import Split
 from benchmark.errors import BenchmarkError, SubmissionError
-from benchmark.evaluation.arena import Tally
 from benchmark.evaluation.health import answers, gradients, outcomes
 from benchmark.evaluation.health.fresh import (
     FRESH,
@@ -32,6 +31,7 @@ from benchmark.evaluation.health.fresh import (
     run_fresh_job,
 )
 from benchmark.evaluation.health.probes import LOGIT_TOLERANCE, Evidence, Probes
+from benchmark.evaluation.tally import Tally
 from benchmark.protocol import Protocol
 from benchmark.record import Flag
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from benchmark.attacks.two_class import gap, margins
 from benchmark.data.split import LEVELS, Split
-from benchmark.evaluation.arena import Tally
 from benchmark.evaluation.health.fresh import FreshMargins
 from benchmark.evaluation.judge import judged_gaps
+from benchmark.evaluation.tally import Tally
 from benchmark.protocol import Protocol
 
 # Two answers to one question may differ by this much of T: rounding in float32 stays a hundred times below it,
