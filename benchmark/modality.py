@@ -26,14 +26,6 @@ class Modality:
     high: float
     unit: str
 
-    def in_units(self, epsilon: Decimal | str | float) -> str:
-        """A step of `epsilon` on [0, 1] as a reader of the modality knows it.
-
-        >>> MODALITIES["ct"].in_units("0.004")
-        '5.6 HU'
-        """
-        return self.told(epsilon, {})
-
     def window(self, notes: Mapping[str, Any]) -> tuple[float, float]:
         """What 0 and 1 stand for in a split with these notes: the modality's window unless the split has its own."""
         low, high = notes.get("window") or (self.low, self.high)
@@ -45,6 +37,8 @@ class Modality:
         Args:
             notes: of the split, also as a record carries them; whatever they do not say is left away.
 
+        >>> MODALITIES["ct"].told("0.004", {})
+        '5.6 HU'
         >>> MODALITIES["ct"].told("0.004", {"noise_sigma": 0.009})
         '5.6 HU = 0.44 σ'
         >>> MODALITIES["mri"].told("0.002", {"noise_sigma": None, "level": 1 / 255})

@@ -80,7 +80,7 @@ def _table(table: Table, published: Mapping[str, Any], papers: Mapping[str, Pape
         title=title,
         track=table.track,
         ranked=table.ranked,
-        warnings=_track_warnings(table.track) + _size_warnings(table),
+        warnings=_track_warnings(table.track) + _size_warnings(table) + _audit_warnings(table),
         verdict=_verdict(table),
         best=next(
             (f"at most {percent(row.balanced.value)}" for row in table.rows if row.rank == 1), "no rank"
@@ -93,7 +93,7 @@ def _table(table: Table, published: Mapping[str, Any], papers: Mapping[str, Pape
         protocol=f"{table.protocol['name']} v{table.protocol['version']}",
         protocol_anchor=protocol_anchor(table.protocol),
         headline=headline,
-        headline_units=modality.in_units(headline),
+        headline_units=table.told(headline),
         positive=modality.positive,
         attack_titles=tuple(unbroken(str(spec["title"])) for spec in table.protocol["attacks"]),
         epsilons=("0", *table.protocol["epsilons"]),
@@ -140,7 +140,7 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         missed=number(row.missed),
         false_alarms=number(row.false_alarms),
         median=f"{'> ' if beyond else ''}{median}",
-        median_units=f"{'> ' if beyond else ''}{table.modality.in_units(median)}",
+        median_units=f"{'> ' if beyond else ''}{table.told(median)}",
         flags=tuple(_badge(row, flag) for flag in row.flags),
         forward=f"{row.forward:,}",
         backward=f"{row.backward:,}",
@@ -212,6 +212,11 @@ def _size_warnings(table: Table) -> tuple[str, ...]:
     return (
         (f"Only {table.patients} patients: no interval and no rank below {MINIMUM_PATIENTS}.",) if few else ()
     )
+
+
+def _audit_warnings(table: Table) -> tuple[str, ...]:
+    found = table.notes.get("audit", {}).get("warnings", ())
+    return tuple(f"The audit of these images: {sentence}." for sentence in found)
 
 
 def _title(row: Row) -> str:

@@ -83,6 +83,15 @@ class Table:
         """Whether the protocol gives ranks at all."""
         return bool(self.protocol["ranked"])
 
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """Of the split: its window, unit, noise, audit, as far as its records say."""
+        return self.split.get("notes", {})
+
+    def told(self, epsilon: str) -> str:
+        """ε in the unit of the images, and in multiples of their noise where that was measured."""
+        return self.modality.told(epsilon, self.notes)
+
 
 def collect(
     records: Sequence[Record],

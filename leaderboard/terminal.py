@@ -74,7 +74,7 @@ def render_text(
         ranked = "" if first.protocol["ranked"] else ", never ranked"
         title = (
             f"{modality.title} · {first.track} · protocol {first.protocol['name']}{ranked} · "
-            f"ε = {first.headline} ({modality.in_units(first.headline)}) · percent"
+            f"ε = {first.headline} ({modality.told(first.headline, first.split.get('notes', {}))}) · percent"
         )
         header, *lines = text_table(group, seconds, passes)
         table = TextTable(

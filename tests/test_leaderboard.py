@@ -334,6 +334,23 @@ def test_a_private_track_says_so(tmp_path: Path) -> None:
     assert '<p class="warning">Phantom' not in private
 
 
+def test_what_a_split_says_of_itself_is_told(tmp_path: Path) -> None:
+    plain = make("x", track="clinical")
+    notes = {
+        "noise_sigma": 0.008,
+        "window": [-1000.0, 1000.0],
+        "audit": {"warnings": ["diameter alone tells the classes apart with AUC 0.906"]},
+    }
+    told = dataclasses.replace(plain, split={**plain.split, "notes": notes})
+
+    page = built(tmp_path / "told", told)
+    assert "8 HU = 0.5 σ" in page
+    assert "The audit of these images: diameter alone tells the classes apart with AUC 0.906." in page
+    assert "(8 HU = 0.5 σ)" in render_text([told])
+    assert "5.6 HU" in built(tmp_path / "plain", plain)
+    assert "The audit" not in built(tmp_path / "plain", plain)
+
+
 def test_no_records_make_a_page_that_says_how_to_get_some(tmp_path: Path) -> None:
     html = build(tmp_path / "nothing", tmp_path / "site").read_text(encoding="utf-8")
     assert "No records yet" in html
