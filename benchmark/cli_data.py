@@ -34,7 +34,7 @@ def status() -> None:
 
     Example: oncorobust data status
     """
-    from benchmark.data.status import status
+    from benchmark.data.prepared.status import status
 
     for line in status():
         click.echo(line)
@@ -50,8 +50,8 @@ def download(collection: str, folder: Path, parts: tuple[str, ...]) -> None:
     Example: oncorobust data download lidc-idri --to /data/lidc --part test
     """
     from benchmark.data.collection import get_collection
-    from benchmark.data.download import download
     from benchmark.data.manifest import shipped_manifest
+    from benchmark.data.prepared.download import download
 
     count = download(shipped_manifest(collection), folder, parts or PARTS)
     click.echo(f"{count} series in {folder}")
@@ -82,7 +82,7 @@ def _prepare_command(collection: str) -> click.Command:
     def command(source: Path, parts: tuple[str, ...], manifest: Path | None, fresh: bool) -> None:
         from benchmark.data.collection import get_collection
         from benchmark.data.manifest import read_manifest, shipped_manifest
-        from benchmark.data.prepare import prepare
+        from benchmark.data.prepared.prepare import prepare
 
         chosen = read_manifest(manifest) if manifest else shipped_manifest(collection)
         done = prepare(get_collection(collection), source, chosen, parts or PARTS, fresh)
@@ -123,7 +123,7 @@ def prepare_own(
     Example: oncorobust data prepare folder --source /data/own --table own.csv --modality ct --window=-1000,400
     """
     from benchmark.data.folder import prepare_folder
-    from benchmark.data.folder_cut import Window
+    from benchmark.data.folder.cut import Window
 
     done = prepare_folder(source, table, modality, Window.parse(window), size, name, out)
     for part, split in done.splits.items():
@@ -148,8 +148,8 @@ def phantom(form: str, images: int | None, folder: Path) -> None:
     from importlib import import_module
 
     from benchmark.data.collection import get_collection
-    from benchmark.data.rehearsal import FILE as MANIFEST
-    from benchmark.data.rehearsal import rehearsal_manifest
+    from benchmark.data.prepared.rehearsal import FILE as MANIFEST
+    from benchmark.data.prepared.rehearsal import rehearsal_manifest
 
     module = import_module(f"benchmark.data.phantom.as_{form.replace('-', '_')}")
     module.write_tree(folder, progress=True, **({"images": images} if images else {}))
@@ -168,8 +168,8 @@ def verify(collection: str | None) -> None:
 
     Example: oncorobust data verify lidc-idri
     """
-    from benchmark.data.lock import prepared_folder, verify_prepared
     from benchmark.data.manifest import shipped_manifests
+    from benchmark.data.prepared.lock import prepared_folder, verify_prepared
 
     wrong = 0
     for manifest in shipped_manifests().values():
@@ -196,7 +196,7 @@ def pack(collection: str, out: Path) -> None:
     Example: oncorobust data pack lidc-idri --out lidc-idri-1-test.zip
     """
     from benchmark.data.manifest import shipped_manifest
-    from benchmark.data.pack import pack
+    from benchmark.data.prepared.pack import pack
 
     click.echo(f"sha256 {pack(shipped_manifest(collection), out)}  {out}")
 
@@ -208,7 +208,7 @@ def import_command(file: Path) -> None:
 
     Example: oncorobust data import lidc-idri-1-test.zip
     """
-    from benchmark.data.pack import import_pack
+    from benchmark.data.prepared.pack import import_pack
 
     manifest, lock = import_pack(file)
     click.echo(f"{manifest.name}: {lock.parts['test'].images} images; evaluate with --track clinical")
@@ -224,7 +224,7 @@ def audit_command(modality: str, track: str) -> None:
 
     Example: oncorobust data audit --modality ct
     """
-    from benchmark.data.audit_text import audit_lines
+    from benchmark.data.audit.text import audit_lines
 
     for name in MODALITIES if modality == "all" else [modality]:
         for line in audit_lines(name, track):
@@ -242,7 +242,7 @@ def show_command(modality: str, track: str, part: str, out: Path, private_thumbn
 
     Example: oncorobust data show --modality ct --out sheet.png
     """
-    from benchmark.data.show import show_track
+    from benchmark.data.audit.show import show_track
 
     click.echo(f"wrote {show_track(modality, track, part, out, private_thumbnails)}")
 
@@ -255,7 +255,7 @@ def export_command(track: Path, aggregates: Path) -> None:
 
     Example: oncorobust data export --track /data/own --aggregates own.json
     """
-    from benchmark.data.aggregates import private_records, write_aggregates
+    from benchmark.data.private.aggregates import private_records, write_aggregates
     from benchmark.data.tracks import track_name
     from benchmark.folders import results_folder
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import FGSM, NOISE, small_protocol
 
-from benchmark.data.aggregates import CLEAN, FEWEST, aggregate, private_records, write_aggregates
+from benchmark.data.private.aggregates import CLEAN, FEWEST, aggregate, private_records, write_aggregates
 from benchmark.errors import DataError
 from benchmark.record import AttackResult, Record
 

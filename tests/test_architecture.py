@@ -52,6 +52,8 @@ FLOORS = {
 }
 FOR_THE_PAGE = {"record", "statistics", "modality", "protocol", "errors", "files", "folders", "threat_model"}
 FOR_THE_PAGE |= {"paper_result", "directions", "evidence", "evidence.best_known"}
+READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
+PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}
 
 FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/*.py")])
@@ -138,6 +140,24 @@ def test_imports_go_down(path):
     up = {name for name in ours(imports_of(path)) if FLOORS.get(package(name), 99) > FLOORS[own]}
 
     assert up == set(), f"{module_name(path)} is on floor {FLOORS[own]} and imports from above"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in FILES
+        if package(module_name(path)) == "benchmark.data" and path.parent.name in READERS
+    ],
+    ids=module_name,
+)
+def test_a_reader_knows_nothing_of_parts_and_caches(path):
+    found = imports_of(path)
+
+    known = {name for name in found if name.startswith(PREPARING)}
+    assert known == set(), (
+        f"{module_name(path)} reads files; parts, caches and locks are of those who call it"
+    )
 
 
 @pytest.mark.parametrize("floor", sorted(set(FLOORS.values())))

@@ -10,15 +10,15 @@ import pytest
 from test_manifests import PYLIDC, needs_pylidc
 
 from benchmark.data.audit import audit, audit_files, audited
-from benchmark.data.audit_text import audit_lines, rule_lines
-from benchmark.data.label_rules import RatedNodule, label_rules, shipped_rules, write_rules
+from benchmark.data.audit.label_rules import RatedNodule, label_rules, shipped_rules, write_rules
+from benchmark.data.audit.noise import image_noise, noise_notes, split_noise
+from benchmark.data.audit.shortcuts import auc, shortcuts
+from benchmark.data.audit.text import audit_lines, rule_lines
 from benchmark.data.manifest import shipped_manifest
-from benchmark.data.noise import image_noise, noise_notes, split_noise
 from benchmark.data.phantom import ct, draw_split, mammogram
 from benchmark.data.phantom.mass import draw_lesion
 from benchmark.data.phantom.nodule import draw_nodule
 from benchmark.data.phantom.texture import filtered_noise
-from benchmark.data.shortcuts import auc, shortcuts
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 from benchmark.modality import MODALITIES

@@ -11,7 +11,7 @@ from cbis_tree import TRAIN, expected_patch, files, marked, read_all, scan, writ
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.cbis_tables import find_rows
+from benchmark.data.cbis_ddsm.tables import find_rows
 from benchmark.data.phantom.as_cbis_ddsm import MASS_HEADER, write_table
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "cbis-ddsm"

@@ -11,10 +11,10 @@ from lidc_tree import SERIES, write_scan
 
 from benchmark.cli import main
 from benchmark.data import lidc
-from benchmark.data.download import needed_series
-from benchmark.data.lock import prepared_folder
 from benchmark.data.manifest import PARTS, shipped_manifest, write_manifest
-from benchmark.data.rehearsal import rehearsal_manifest
+from benchmark.data.prepared.download import needed_series
+from benchmark.data.prepared.lock import prepared_folder
+from benchmark.data.prepared.rehearsal import rehearsal_manifest
 from benchmark.data.split import Split
 
 LIDC = shipped_manifest("lidc-idri")
@@ -65,7 +65,7 @@ def test_a_tree_is_prepared_and_its_status_and_checksums_are_told(tree, tmp_path
 def test_a_frozen_manifest_makes_the_clinical_track(tree, monkeypatch, tmp_path):
     folder = tmp_path / "manifests"
     monkeypatch.setattr("benchmark.data.manifest.FOLDER", folder)
-    monkeypatch.setattr("benchmark.data.lock.FOLDER", folder)
+    monkeypatch.setattr("benchmark.data.prepared.lock.FOLDER", folder)
     about = {**LIDC.about, "version": 1}
     manifest = write_manifest(folder / "lidc-idri-1.csv", rehearsal_manifest(lidc, tree).items, about)
 

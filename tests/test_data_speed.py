@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from benchmark.data.collection import Index, Reading, Sample, Unit
 from benchmark.data.manifest import Item, write_manifest
-from benchmark.data.prepare import prepare
+from benchmark.data.prepared.prepare import prepare
 
 UNITS, IMAGES, SIDE = 40, 8, 512  # 40 x 4 MB
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from benchmark.data.duplicates import SAME, exact_copies, near_copies, sketch, turn
+from benchmark.data.audit.duplicates import SAME, exact_copies, near_copies, sketch, turn
 from benchmark.data.phantom import draw_split
 from benchmark.data.split import LEVELS, Split
 from benchmark.modality import MODALITIES

@@ -18,9 +18,9 @@ from pydicom import dcmread
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from benchmark.data.folder import Window, prepare_folder
-from benchmark.data.folder_image import read_picture
-from benchmark.data.folder_table import read_table
-from benchmark.data.private_ids import keyed_id, private_key
+from benchmark.data.folder.image import read_picture
+from benchmark.data.folder.table import read_table
+from benchmark.data.private.ids import keyed_id, private_key
 from benchmark.data.split import LEVELS, Split
 from benchmark.data.tracks import is_private, load_split
 from benchmark.errors import DataError, ProtocolError
@@ -156,7 +156,7 @@ def test_nothing_is_written_into_the_repository(source, monkeypatch, tmp_path):
     folder, rows = source
     clone = tmp_path / "clone"
     (clone / ".git").mkdir(parents=True)
-    monkeypatch.setattr("benchmark.data.private_ids.ROOT", clone)
+    monkeypatch.setattr("benchmark.data.private.ids.ROOT", clone)
 
     with pytest.raises(DataError, match="lies in the repository"):
         prepare(folder, rows, out=clone / "mine")

@@ -15,10 +15,10 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLosslessSV1
 
 from benchmark.data import lidc
-from benchmark.data.dicom_series import find_series, order_slices, read_series
-from benchmark.data.lidc_annotations import Marking, find_annotation_files, read_annotations
-from benchmark.data.lidc_nodules import Nodule, cluster, find_nodules
-from benchmark.data.patches import crop, noise_sigma, window
+from benchmark.data.dicom.series import find_series, order_slices, read_series
+from benchmark.data.lidc.annotations import Marking, find_annotation_files, read_annotations
+from benchmark.data.lidc.nodules import Nodule, cluster, find_nodules
+from benchmark.data.lidc.patches import crop, noise_sigma, window
 from benchmark.data.tree import tree_split
 from benchmark.errors import DataError
 

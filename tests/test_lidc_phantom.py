@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from benchmark.data import lidc
-from benchmark.data.dicom_series import find_series, order_slices
-from benchmark.data.lidc_annotations import find_annotation_files, read_annotations
-from benchmark.data.lidc_nodules import find_nodules
-from benchmark.data.lidc_segmentations import find_segmentations, outlines, read_segmentations
+from benchmark.data.dicom.series import find_series, order_slices
+from benchmark.data.lidc.annotations import find_annotation_files, read_annotations
+from benchmark.data.lidc.nodules import find_nodules
+from benchmark.data.lidc.segmentations import find_segmentations, outlines, read_segmentations
 from benchmark.data.phantom import as_lidc
 from benchmark.data.phantom.as_lidc_segmentations import replace_annotations, write_segmentations
-from benchmark.data.prepare import prepare
-from benchmark.data.rehearsal import rehearsal_manifest
+from benchmark.data.prepared.prepare import prepare
+from benchmark.data.prepared.rehearsal import rehearsal_manifest
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from benchmark.data import mets_to_brain
+from benchmark.data.audit.shortcuts import auc
 from benchmark.data.collection import Unit
-from benchmark.data.mets_slices import MOST, Slices, choose_slices
 from benchmark.data.mets_to_brain import Case, noise_percent
-from benchmark.data.nifti import read_nifti
+from benchmark.data.mets_to_brain.nifti import read_nifti
+from benchmark.data.mets_to_brain.slices import MOST, Slices, choose_slices
 from benchmark.data.phantom import as_mets_to_brain
-from benchmark.data.prepare import prepare
-from benchmark.data.rehearsal import rehearsal_manifest
+from benchmark.data.prepared.prepare import prepare
+from benchmark.data.prepared.rehearsal import rehearsal_manifest
 from benchmark.data.resample import cut_out
-from benchmark.data.shortcuts import auc
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 

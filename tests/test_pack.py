@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from test_prepare import Made
 
 from benchmark import load_split
-from benchmark.data import pack as module
-from benchmark.data.lock import LOCK_FILE, Lock, prepared_folder, read_lock, verify_prepared
 from benchmark.data.manifest import Item, write_manifest
-from benchmark.data.pack import import_pack, pack
-from benchmark.data.prepare import prepare
+from benchmark.data.prepared import pack as module
+from benchmark.data.prepared.lock import LOCK_FILE, Lock, prepared_folder, read_lock, verify_prepared
+from benchmark.data.prepared.pack import import_pack, pack
+from benchmark.data.prepared.prepare import prepare
 from benchmark.errors import DataError
 
 ABOUT = {
@@ -36,7 +36,7 @@ def frozen(tmp_path, monkeypatch):
     """A made-up manifest that ships, so that what is prepared by it is the clinical track."""
     folder = tmp_path / "manifests"
     monkeypatch.setattr("benchmark.data.manifest.FOLDER", folder)
-    monkeypatch.setattr("benchmark.data.lock.FOLDER", folder)
+    monkeypatch.setattr("benchmark.data.prepared.lock.FOLDER", folder)
     parts = ["train"] * 7 + ["validation"] * 2 + ["test"] * 3
     items = [Item(part, f"P{n:02}", f"1.{n}", f"P{n:02}/x", n % 2, 2) for n, part in enumerate(parts)]
     return write_manifest(folder / "lidc-idri-1.csv", items, ABOUT)
@@ -199,7 +199,7 @@ def test_a_pack_that_differs_from_the_published_checksums_is_not_taken(packed, f
     published = Lock(
         lock.name, lock.manifest_sha256, {"test": replace(test, samples={**test.samples, "P09/x/0": "0"})}
     )
-    monkeypatch.setattr("benchmark.data.pack.shipped_lock", lambda name: published)
+    monkeypatch.setattr("benchmark.data.prepared.pack.shipped_lock", lambda name: published)
 
     with pytest.raises(DataError, match="image P09/x/0 differs"):
         import_pack(path)

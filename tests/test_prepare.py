@@ -20,13 +20,20 @@ from lidc_tree import SERIES, mark, square, write_scan, write_xml
 
 from benchmark import load_split
 from benchmark.data import lidc
-from benchmark.data.assembly import by_reason
 from benchmark.data.collection import Index, LeftOut, Reading, Sample, Unit
-from benchmark.data.lock import LOCK_FILE, PartLock, differences, prepared_folder, read_lock, verify_prepared
 from benchmark.data.manifest import PARTS, Item, Manifest, write_manifest
-from benchmark.data.prepare import prepare
-from benchmark.data.rehearsal import rehearsal_manifest
-from benchmark.data.shards import Task, open_shard, read_to_shard, shard_file
+from benchmark.data.prepared.assembly import by_reason
+from benchmark.data.prepared.lock import (
+    LOCK_FILE,
+    PartLock,
+    differences,
+    prepared_folder,
+    read_lock,
+    verify_prepared,
+)
+from benchmark.data.prepared.prepare import prepare
+from benchmark.data.prepared.rehearsal import rehearsal_manifest
+from benchmark.data.prepared.shards import Task, open_shard, read_to_shard, shard_file
 from benchmark.data.split import Split
 from benchmark.data.tree import tree_split
 from benchmark.errors import DataError
@@ -254,7 +261,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from pathlib import Path
 from test_prepare import Made
 from benchmark.data.manifest import read_manifest
-from benchmark.data.prepare import prepare
+from benchmark.data.prepared.prepare import prepare
 print("started", flush=True)
 prepare(Made({{8: "slow", 9: "slow"}}), Path(), read_manifest(Path({manifest!r})), progress=False)
 """
@@ -308,9 +315,21 @@ def test_a_damaged_shard_is_read_again(made, damage):
 
 def test_other_code_or_another_manifest_reads_everything_again(made, monkeypatch):
     prepare(Made({10: "damaged"}), Path(), made)
-    monkeypatch.setattr("benchmark.data.prepare._stamp", lambda manifest: "newer")
+    monkeypatch.setattr("benchmark.data.prepared.prepare._stamp", lambda manifest: "newer")
 
     assert prepare(Made({10: "damaged"}), Path(), made).read == 12
+
+
+def test_a_change_of_a_reader_reads_everything_again(made, monkeypatch, tmp_path):
+    reader = tmp_path / "data" / "lidc" / "nodules.py"
+    reader.parent.mkdir(parents=True)
+    reader.write_text("as it was")
+    monkeypatch.setattr("benchmark.data.__file__", str(tmp_path / "data" / "__init__.py"))
+    prepare(Made({10: "damaged"}), Path(), made)
+    same = prepare(Made({10: "damaged"}), Path(), made).read
+    reader.write_text("mended")
+
+    assert (same, prepare(Made({10: "damaged"}), Path(), made).read) == (1, 12)
 
 
 def test_workers_give_the_same_bits_as_one(made, monkeypatch):
@@ -338,7 +357,7 @@ def test_each_image_that_differs_from_the_published_ones_is_named(made, monkeypa
         "image P77/x/0 is missing",
         "split test differs",
     ]
-    monkeypatch.setattr("benchmark.data.prepare.shipped_lock", lambda name: published)
+    monkeypatch.setattr("benchmark.data.prepared.prepare.shipped_lock", lambda name: published)
     again = prepare(Made(), Path(), made)
     assert (again.exit_code, list(again.differing)) == (3, told)
 

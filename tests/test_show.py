@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.data.audit.show import chosen, contact_sheet, show, show_track
 from benchmark.data.phantom import draw_split
-from benchmark.data.show import chosen, contact_sheet, show, show_track
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 
@@ -92,6 +92,6 @@ def test_private_images_are_shown_only_when_asked_for_by_name(split, tmp_path, m
     assert show_track("ct", str(folder), "test", tmp_path / "sheet.png", private_thumbnails=True).exists()
 
     (tmp_path / ".git").mkdir()
-    monkeypatch.setattr("benchmark.data.private_ids.ROOT", tmp_path)
+    monkeypatch.setattr("benchmark.data.private.ids.ROOT", tmp_path)
     with pytest.raises(DataError, match="lies in the repository"):
         show_track("ct", str(folder), "test", tmp_path / "other.png", private_thumbnails=True)

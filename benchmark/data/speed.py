@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 import click
 
 from benchmark.data.collection import COLLECTIONS, get_collection
-from benchmark.data.dicom_index import find_dicom
+from benchmark.data.dicom.index import find_dicom
 from benchmark.data.manifest import shipped_manifest
-from benchmark.data.shards import Task, read_to_shard, shard_file
+from benchmark.data.prepared.shards import Task, read_to_shard, shard_file
 
 WHOLE = {"lidc-idri": 243_958}  # CT images of the whole collection, in the index of the Imaging Data Commons
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.collection import COLLECTIONS, get_collection
-from benchmark.data.lock import prepared_folder, split_path
 from benchmark.data.manifest import shipped_manifests
+from benchmark.data.prepared.lock import prepared_folder, split_path
 from benchmark.data.split import Split
 from benchmark.data.tree import tree_split
 from benchmark.errors import DataError

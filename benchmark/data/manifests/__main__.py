@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from benchmark.data.audit.label_rules import FILE as RULES_FILE
+from benchmark.data.audit.label_rules import write_rules
 from benchmark.data.collection import get_collection
-from benchmark.data.label_rules import FILE as RULES_FILE
-from benchmark.data.label_rules import write_rules
 from benchmark.data.manifest import FOLDER, Item, Manifest, write_manifest
 from benchmark.data.manifests.index import downloads
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.data.cbis_ddsm import NAME
-from benchmark.data.cbis_tables import find_rows
+from benchmark.data.cbis_ddsm.tables import find_rows
 from benchmark.data.manifest import Item
 from benchmark.data.manifests.parts import assign_parts, make_up
 from benchmark.errors import DataError

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.label_rules import RatedNodule
+from benchmark.data.audit.label_rules import RatedNodule
 from benchmark.data.lidc import NAME, middle, nodule_name
-from benchmark.data.lidc_annotations import Marking
-from benchmark.data.lidc_nodules import READERS, Nodule, cluster
+from benchmark.data.lidc.annotations import Marking
+from benchmark.data.lidc.nodules import READERS, Nodule, cluster
 from benchmark.data.manifest import Item
 from benchmark.data.manifests.parts import assign_parts, make_up
 

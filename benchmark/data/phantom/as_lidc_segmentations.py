@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.dicom import SliceFile
-from benchmark.data.dicom_series import find_series, order_slices
-from benchmark.data.lidc_annotations import Marking, find_annotation_files, read_annotations
+from benchmark.data.dicom.series import find_series, order_slices
+from benchmark.data.lidc.annotations import Marking, find_annotation_files, read_annotations
 from benchmark.data.phantom import as_lidc
 from benchmark.data.phantom.lidc_files import write_dataset
 from benchmark.data.phantom.scans import NOTICE, PhantomScan

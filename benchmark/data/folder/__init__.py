@@ -16,10 +16,10 @@ import numpy as np
 
 from benchmark.data.audit import audited
 from benchmark.data.collection import LeftOut
-from benchmark.data.folder_cut import Cut, Task, Window, cut_square
-from benchmark.data.folder_table import read_table
+from benchmark.data.folder.cut import Cut, Task, Window, cut_square
+from benchmark.data.folder.table import read_table
 from benchmark.data.manifest import PARTS
-from benchmark.data.private_ids import (
+from benchmark.data.private.ids import (
     keyed_id,
     private_folder,
     private_key,
@@ -67,7 +67,7 @@ def prepare_folder(
     `size` x `size` pixels by area-weighted linear interpolation. Beyond the image there is what the window makes 0.
 
     Args:
-        source: the folder that the CSV's files are named from. table: the CSV; see `folder_table`.
+        source: the folder that the CSV's files are named from. table: the CSV; see `folder/table.py`.
         size: pixels a side; as in the clinical split of the modality unless given.
         name: of the track in records. It is not hashed: let it say nothing of the place.
         out: where the splits go; the private part of the cache unless given.

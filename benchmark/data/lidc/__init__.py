@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmark.data.collection import Expected, Index, LeftOut, Reading, Sample, Unit
 from benchmark.data.dicom import SliceFile, read_header
-from benchmark.data.dicom_index import find_dicom
-from benchmark.data.dicom_series import Series, load_slices, order_slices
-from benchmark.data.lidc_annotations import find_annotation_files, read_annotations
-from benchmark.data.lidc_nodules import READERS, Nodule, find_nodules
-from benchmark.data.lidc_segmentations import RatedSegment, find_segmentations, read_segmentations
-from benchmark.data.patches import crop, noise_sigma, window
+from benchmark.data.dicom.index import find_dicom
+from benchmark.data.dicom.series import Series, load_slices, order_slices
+from benchmark.data.lidc.annotations import find_annotation_files, read_annotations
+from benchmark.data.lidc.nodules import READERS, Nodule, find_nodules
+from benchmark.data.lidc.patches import crop, noise_sigma, window
+from benchmark.data.lidc.segmentations import RatedSegment, find_segmentations, read_segmentations
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError
 

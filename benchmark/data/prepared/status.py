@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.data.collection import get_collection
-from benchmark.data.lock import LOCK_FILE, Lock, prepared_folder, read_lock, shipped_lock
 from benchmark.data.manifest import PARTS, Manifest, shipped_manifests
+from benchmark.data.prepared.lock import LOCK_FILE, Lock, prepared_folder, read_lock, shipped_lock
 from benchmark.errors import DataError
 from benchmark.modality import get_modality
 

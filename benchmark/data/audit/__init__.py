@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.duplicates import SAME, Sketch, exact_copies, near_copies, sketch
-from benchmark.data.noise import noise_notes
-from benchmark.data.shortcuts import pixel_logistic, shortcuts
+from benchmark.data.audit.duplicates import SAME, Sketch, exact_copies, near_copies, sketch
+from benchmark.data.audit.noise import noise_notes
+from benchmark.data.audit.shortcuts import pixel_logistic, shortcuts
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.audit.shortcuts import auc
 from benchmark.data.manifest import FOLDER
-from benchmark.data.shortcuts import auc
 from benchmark.errors import DataError
 from benchmark.files import replace_file
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
-from benchmark.data.assembly import Chosen, by_reason, choose, complete, describe, write_part
+from benchmark import data
 from benchmark.data.audit import audit_files
 from benchmark.data.collection import Collection, Index, LeftOut
-from benchmark.data.lock import (
+from benchmark.data.manifest import PARTS, Manifest
+from benchmark.data.prepared.assembly import Chosen, by_reason, choose, complete, describe, write_part
+from benchmark.data.prepared.lock import (
     LOCK_FILE,
     Lock,
     PartLock,
@@ -28,8 +30,7 @@ from benchmark.data.lock import (
     split_path,
     verify_prepared,
 )
-from benchmark.data.manifest import PARTS, Manifest
-from benchmark.data.shards import Task, open_shard, read_to_shard, shard_file
+from benchmark.data.prepared.shards import Task, open_shard, read_to_shard, shard_file
 from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.files import replace_file, require_writable
@@ -223,9 +224,14 @@ def _differing(lock: Lock) -> tuple[str, ...] | None:
 def _stamp(manifest: Manifest) -> str:
     """Changes whenever what was read before might be read otherwise now: with the manifest or any code of ours."""
     digest = hashlib.sha256(manifest.sha256.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in _sources():
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _sources() -> list[Path]:
+    """Every module of `benchmark.data`, at any depth."""
+    return sorted(Path(data.__file__).parent.rglob("*.py"))
 
 
 def _same_code(shards: Path, manifest: Manifest) -> bool:

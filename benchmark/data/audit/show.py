@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.noise import noise_notes
-from benchmark.data.private_ids import require_outside_repository
+from benchmark.data.audit.noise import noise_notes
+from benchmark.data.private.ids import require_outside_repository
 from benchmark.data.split import LEVELS, Split
 from benchmark.data.tracks import is_private, load_split
 from benchmark.errors import DataError

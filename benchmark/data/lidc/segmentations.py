@@ -24,8 +24,8 @@ import numpy as np
 from scipy import ndimage
 
 from benchmark.data.dicom import SliceFile
-from benchmark.data.dicom_file import damage_named, require_decoder
-from benchmark.data.lidc_annotations import Marking
+from benchmark.data.dicom.file import damage_named, require_decoder
+from benchmark.data.lidc.annotations import Marking
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:

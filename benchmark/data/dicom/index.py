@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.dicom_file import damage_named, header_if_dicom
+from benchmark.data.dicom.file import damage_named, header_if_dicom
 from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.processes import worker_count

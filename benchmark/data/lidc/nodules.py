@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from benchmark.data.dicom import SliceFile
-from benchmark.data.lidc_annotations import Marking
+from benchmark.data.lidc.annotations import Marking
 from benchmark.errors import DataError
 
 READERS = 3  # outlines that a nodule must have

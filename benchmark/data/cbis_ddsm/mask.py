@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from benchmark.data.film import read_scan, read_scan_headers, strips
+from benchmark.data.cbis_ddsm.film import read_scan, read_scan_headers, strips
 from benchmark.errors import DataError
 
 SCALES = (0.8, 1.25)  # film to mask, of lengths

@@ -2,7 +2,7 @@
 
 An image is an axial slice: 128 x 128 pixels of 1.5 mm around the brain's middle, its case's 1st..99th percentile of
 brain as 0..1. Label 1 shows metastasis, label 0 lies five slices or more from anything that was outlined, in the same
-brain: it is free of tumour, not the brain of a healthy person. `mets_slices` says which slices are taken.
+brain: it is free of tumour, not the brain of a healthy person. `slices.py` says which slices are taken.
 
 Labels of the segmentation: 1 necrosis, 2 oedema, 3 enhancing. Every case of the collection has label 3; one without
 it numbers its labels otherwise, as other releases of these brains do, and is refused.
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.collection import Index, LeftOut, Reading, Sample, Unit
-from benchmark.data.mets_slices import METASTASIS, Slices, choose_slices, measure_slices
-from benchmark.data.nifti import Volume, read_nifti
+from benchmark.data.mets_to_brain.nifti import Volume, read_nifti
+from benchmark.data.mets_to_brain.slices import METASTASIS, Slices, choose_slices, measure_slices
 from benchmark.data.resample import cut_out
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError

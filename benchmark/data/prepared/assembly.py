@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.collection import LeftOut
-from benchmark.data.lock import PartLock
 from benchmark.data.manifest import Item, Manifest
-from benchmark.data.shards import Shard
+from benchmark.data.prepared.lock import PartLock
+from benchmark.data.prepared.shards import Shard
 from benchmark.data.split import FORMAT
 from benchmark.data.split_file import write_split_file
 from benchmark.errors import DataError

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.cbis_mask import Mask, read_mask
-from benchmark.data.cbis_tables import Row, find_rows
+from benchmark.data.cbis_ddsm.film import ScanFile, read_scan, read_scan_headers
+from benchmark.data.cbis_ddsm.mask import Mask, read_mask
+from benchmark.data.cbis_ddsm.tables import Row, find_rows
 from benchmark.data.collection import Index, LeftOut, Reading, Sample, Unit
-from benchmark.data.dicom_index import find_dicom
-from benchmark.data.film import ScanFile, read_scan, read_scan_headers
+from benchmark.data.dicom.index import find_dicom
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from benchmark.data import tracks
 from benchmark.data.audit import Audit, audit
-from benchmark.data.label_rules import shipped_rules
+from benchmark.data.audit.label_rules import shipped_rules
+from benchmark.data.audit.noise import noise_notes
 from benchmark.data.manifest import PARTS
-from benchmark.data.noise import noise_notes
 from benchmark.data.split import Split
 from benchmark.errors import DataError
 from benchmark.modality import get_modality

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmark.data.collection import LeftOut
 from benchmark.data.dicom import HU_FLOOR
-from benchmark.data.folder_image import Picture, read_picture
-from benchmark.data.folder_table import Row
+from benchmark.data.folder.image import Picture, read_picture
+from benchmark.data.folder.table import Row
 from benchmark.data.resample import cut_out
 from benchmark.data.split import LEVELS
 from benchmark.errors import DataError, ProtocolError

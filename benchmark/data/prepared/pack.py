@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.collection import Sample
-from benchmark.data.lock import (
+from benchmark.data.manifest import Manifest, shipped_manifests
+from benchmark.data.prepared.lock import (
     LOCK_FILE,
     Lock,
     differences,
@@ -22,8 +23,7 @@ from benchmark.data.lock import (
     split_path,
     verify_prepared,
 )
-from benchmark.data.manifest import Manifest, shipped_manifests
-from benchmark.data.shards import sample_sha256
+from benchmark.data.prepared.shards import sample_sha256
 from benchmark.data.split import Split
 from benchmark.errors import DataError
 from benchmark.files import replace_file, replace_files
