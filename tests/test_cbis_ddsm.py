@@ -41,6 +41,7 @@ from benchmark.data.cbis_ddsm import noise_sigma, patch
 from benchmark.data.manifest import write_manifest
 from benchmark.data.manifests.cbis import ABOUT, items
 from benchmark.data.phantom.as_cbis_ddsm import CALC_HEADER, MASS_HEADER, NOTICE, write_tree
+from benchmark.data.prepared.rehearsal import rehearsal_manifest
 from benchmark.data.split import Split
 from benchmark.errors import DataError
 
@@ -555,13 +556,21 @@ def test_a_newcomer_rehearses_with_two_commands(tmp_path, cache):
     drawn = CliRunner().invoke(main, ["data", "phantom", "--as", "cbis-ddsm", "--images", "6", str(folder)])
     assert drawn.exit_code == 0, drawn.output
     command = drawn.output.splitlines()[-1].partition("oncorobust ")[2]
-    done = CliRunner().invoke(
-        main, [*command.split(), "--part", "train", "--part", "test"]
-    )  # too few for three
+    done = CliRunner().invoke(main, command.split())
     assert done.exit_code == 0, done.output
+    assert "none in the manifest" in done.output  # too few for three parts, and nothing is missing
     splits = [Split.load(path) for path in cache.rglob("mammogram-*.safetensors")]
     assert sum(map(len, splits)) == 6
     assert all("synthetic" in split.notes["source"] and split.track != "clinical" for split in splits)
+
+
+def test_a_rehearsal_keeps_the_official_test_part(phantom):
+    manifest = rehearsal_manifest(cbis_ddsm, phantom[0], NOTICE)
+    official = {item.name: item.name.startswith("Mass-Test_") for item in manifest.items}
+
+    assert len(set(official.values())) == 2
+    assert {item.name: item.part == "test" for item in manifest.items} == official
+    assert {item.part for item in manifest.items} == {"train", "validation", "test"}
 
 
 def test_the_test_part_alone_needs_no_film_of_the_others(tmp_path, cache):

@@ -150,6 +150,21 @@ def test_one_part_alone_needs_only_its_own_units(made):
     assert rest.lock == prepare(Made(), Path(), made, fresh=True).lock
 
 
+def test_a_part_that_the_manifest_has_nothing_of_is_not_missing(made, tmp_path):
+    items = [item for item in made.items if item.part != "validation"]
+    manifest = write_manifest(tmp_path / "two.csv", items, {**made.about, "version": "two"})
+
+    done = prepare(Made(), Path(), manifest)
+    assert (done.exit_code, list(done.lock.parts)) == (0, ["train", "test"])
+    assert "  validation none in the manifest" in list(done.lines())
+    again = prepare(Made(absent=range(12)), Path(), manifest)
+    assert (again.exit_code, again.read) == (0, 0)
+    assert "  validation none in the manifest" in list(again.lines())
+    with pytest.raises(DataError, match="lidc-idri-two has nothing of validation; name another --part"):
+        prepare(Made(), Path(), manifest, parts=["validation"], fresh=True)
+    assert prepare(Made(absent=[11]), Path(), manifest, fresh=True).exit_code == 3
+
+
 TROUBLES = {
     "damaged": "… is damaged: download it again",
     "bug": "reading it failed unexpectedly (ZeroDivisionError: by nothing); please report it with the file's name",

@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmark.data.collection import COLLECTIONS, get_collection
 from benchmark.data.manifest import shipped_manifests
 from benchmark.data.prepared.lock import prepared_folder, split_path
+from benchmark.data.prepared.rehearsal import is_synthetic
+from benchmark.data.private.ids import keyed_id, private_key
 from benchmark.data.split import Split
 from benchmark.data.tree import tree_split
 from benchmark.errors import DataError
@@ -23,7 +25,8 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
         modality: "ct", "mammogram" or "mri".
         track: "phantom", "clinical" (what `oncorobust data prepare` made of a public collection), or the path of a
             folder: one with `<modality>-<part>.safetensors` files, or a public collection's own files as downloaded,
-            which are all one split.
+            which are all one split. The ids of such files become keyed hashes, and images stand in their order: nobody
+            can tell a download of a public collection from a hospital's own files. A phantom's tree keeps its ids.
         part: "train", "validation" or "test"; of the phantom also "large".
 
     Raises:
@@ -45,7 +48,8 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
     if part != "test" or any(folder.glob("*.safetensors")):
         raise DataError(f"{folder} holds no {prepared.name}; a tree of downloaded files has a test part only")
     (name,) = (name for name in COLLECTIONS if modality == get_collection(name).MODALITY)
-    return replace(tree_split(get_collection(name), folder), track=track_name(track))
+    found = replace(tree_split(get_collection(name), folder), track=track_name(track))
+    return found if is_synthetic(folder, found.patient_ids, found.image_ids) else _keyed(found)
 
 
 def _clinical(modality: str, part: str) -> Split:
@@ -60,6 +64,25 @@ def _clinical(modality: str, part: str) -> Split:
             f"oncorobust data prepare {name} --source DIR"
         )
     raise DataError(f"there is no clinical track of modality {modality!r} yet")
+
+
+def _keyed(split: Split) -> Split:
+    """The same images under ids that nobody outside can turn back; what was left out is only counted."""
+    key = private_key()
+    patients = [keyed_id(key, "patient", name) for name in split.patient_ids]
+    images = [keyed_id(key, "image", name) for name in split.image_ids]
+    order = sorted(range(len(split)), key=lambda row: (patients[row], images[row]))
+    left_out = len(split.notes["left_out"])
+    ordered = split.chosen(order)
+    return replace(
+        ordered,
+        patient_ids=[patients[row] for row in order],
+        image_ids=[images[row] for row in order],
+        notes={
+            **split.notes,
+            "left_out": {"files and findings that could not be used": left_out} if left_out else {},
+        },
+    )
 
 
 def track_name(track: str) -> str:

@@ -29,6 +29,7 @@ from benchmark.data.split import LEVELS
 from benchmark.errors import DataError
 
 NAME = "cbis-ddsm"
+OFFICIAL_TEST = "Mass-Test_"  # what the items of the collection's own test part begin with
 MODALITY = "mammogram"
 SOURCE = {
     "title": "CBIS-DDSM, Curated Breast Imaging Subset of DDSM, The Cancer Imaging Archive",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.data.cbis_ddsm import NAME
+from benchmark.data.cbis_ddsm import NAME, OFFICIAL_TEST
 from benchmark.data.cbis_ddsm.tables import find_rows
 from benchmark.data.manifest import Item
-from benchmark.data.manifests.parts import assign_parts, make_up
+from benchmark.data.manifests.parts import assign_rest, make_up
 from benchmark.errors import DataError
 
 SALT = "oncorobust cbis-ddsm 1"
-SHARES = {"validation": 20, "train": 80}  # of the official train part: 15 to 60
 
 
 def items(tables: Path) -> list[Item]:
@@ -19,11 +18,11 @@ def items(tables: Path) -> list[Item]:
     rows, left_out = find_rows(tables)
     if wrong := [item.reason for item in left_out if not item.harmless]:
         raise DataError(f"the tables in {tables} are not as published: {wrong[0]}")
-    training = [row for row in rows if row.key.startswith("Mass-Training_")]
-    parts = assign_parts(make_up((row.patient_id, row.label) for row in training), SALT, SHARES)
+    tested = {row.patient_id for row in rows if row.key.startswith(OFFICIAL_TEST)}
+    parts = assign_rest(make_up((row.patient_id, row.label) for row in rows), tested, SALT)
     return [
         Item(
-            part=parts[row.patient_id] if row.key.startswith("Mass-Training_") else "test",
+            part=parts[row.patient_id],
             patient_id=row.patient_id,
             unit=row.film,
             name=row.key,

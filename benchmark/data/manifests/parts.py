@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from benchmark.data.manifest import PARTS
 
 SHARES = {"test": 25, "validation": 15, "train": 60}  # percent of the patients
+OF_TRAINING = {"validation": 20, "train": 80}  # where the collection brings its test part: 15 to 60
 
 
 def make_up(labelled: Iterable[tuple[str, int]]) -> dict[str, tuple[int, int]]:
@@ -42,3 +43,16 @@ def assign_parts(
         counts[part] += 1
         parts[patient] = part
     return parts
+
+
+def assign_rest(
+    patients: Mapping[str, tuple[int, int]], tested: Collection[str], salt: str
+) -> dict[str, str]:
+    """The part of each patient where `tested`, some of them, are the collection's own test part.
+
+    >>> assign_rest({"a": (0, 1), "b": (0, 1)}, {"b"}, "x")
+    {'a': 'train', 'b': 'test'}
+    """
+    rest = {name: found for name, found in patients.items() if name not in tested}
+    own = assign_parts(rest, salt, OF_TRAINING)
+    return {name: own.get(name, "test") for name in patients}

@@ -49,6 +49,7 @@ class Prepared:
         parts: those that were asked for. left_out: everything that could not be used.
         differing: a sentence on each image that is not as published; None where nothing is published yet.
         read: units read in this run; the others were there already.
+        empty: parts that the manifest itself has nothing of, as that of a small rehearsal.
     """
 
     folder: Path
@@ -57,18 +58,22 @@ class Prepared:
     left_out: tuple[LeftOut, ...] = ()
     differing: tuple[str, ...] | None = None
     read: int = 0
+    empty: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0: all there, as published. 3: something the manifest expects is missing or differs."""
-        found = [self.lock.parts[part] for part in self.parts if part in self.lock.parts]
-        whole = len(found) == len(self.parts) and all(part.complete for part in found)
+        wanted = set(self.parts) - set(self.empty)
+        whole = all(part in self.lock.parts and self.lock.parts[part].complete for part in wanted)
         return 0 if whole and not self.differing else 3
 
     def lines(self) -> Iterator[str]:
         """What to tell on the terminal."""
         yield f"{self.lock.name} in {self.folder}" + (f", {self.read} units read" if self.read else "")
         for part in self.parts:
+            if part in self.empty:
+                yield f"  {part:10} none in the manifest"
+                continue
             here = self.lock.parts.get(part)
             told = (
                 f"{here.images} images of {here.patients} patients, {here.positive} with disease"
@@ -150,6 +155,10 @@ def _assemble(
     for part in parts:
         found[part] = _gather(manifest, part, folder)
         everything += found[part][1]
+    if len(_empty(manifest, parts)) == len(parts):
+        raise DataError(
+            f"the manifest {manifest.name} has nothing of {' and '.join(parts)}; name another --part"
+        )
     if not any(each.places for chosen, _ in found.values() for each in chosen):
         reasons = "; ".join(
             f"{count} × {reason}" for reason, count in list(by_reason(everything).items())[:5]
@@ -168,7 +177,9 @@ def _assemble(
     replace_file(folder / LOCK_FILE, lock.text())
     _write_left_out(folder / LEFT_OUT, everything)
     audit_files({part: split_path(folder, modality, part) for part in lock.parts})
-    done = Prepared(folder, lock, tuple(parts), tuple(everything), _differing(lock))
+    done = Prepared(
+        folder, lock, tuple(parts), tuple(everything), _differing(lock), empty=_empty(manifest, parts)
+    )
     if done.exit_code == 0:  # else a mended source is read only where something was missing
         for chosen, _ in found.values():
             for each in chosen:
@@ -210,10 +221,15 @@ def _already(folder: Path, manifest: Manifest, parts: Sequence[str]) -> Prepared
         lock = read_lock(folder / LOCK_FILE)
         if lock is None or lock.manifest_sha256 != manifest.sha256:
             return None
-        done = Prepared(folder, lock, tuple(parts), (), _differing(lock))
+        done = Prepared(folder, lock, tuple(parts), (), _differing(lock), empty=_empty(manifest, parts))
         if done.exit_code == 0 and not verify_prepared(folder, manifest.about["modality"])[1]:
             return done
     return None
+
+
+def _empty(manifest: Manifest, parts: Sequence[str]) -> tuple[str, ...]:
+    there = {item.part for item in manifest.items}
+    return tuple(part for part in parts if part not in there)
 
 
 def _differing(lock: Lock) -> tuple[str, ...] | None:
