@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.dicom.file import damage_named, header_if_dicom, require_decoder
+from benchmark.data.damage import damage_named
+from benchmark.data.dicom.file import header_if_dicom, require_decoder
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.dicom.file import damage_named, header_if_dicom, require_decoder
+from benchmark.data.damage import damage_named
+from benchmark.data.dicom.file import header_if_dicom, require_decoder
 from benchmark.errors import DataError
 
 HU_FLOOR = -1024  # air is -1000; below this lies only the padding outside the scanner's round field of view

@@ -1,13 +1,11 @@
-"""What every reader of DICOM files needs: is it DICOM at all, can it be decoded, and what is wrong with it, in one sentence.
+"""What every reader of DICOM files needs: is it DICOM at all, and can it be decoded.
 
 Clauses are of DICOM PS3.5.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,24 +63,3 @@ def require_decoder(path: Path, dataset: Dataset) -> None:
         raise DataError(
             f"{path} is compressed as {syntax.name} ({syntax}) and no decoder for it is installed; {remedy}"
         )
-
-
-@contextmanager
-def damage_named(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever pydicom raises on damaged bytes into one sentence; it warns before it fails, which says no more.
-
-    Args:
-        what: that which the file should be, such as "a CT image".
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except DataError:
-            raise
-        # Parsing is lazy: a flipped byte shows up as anything from struct.error to RecursionError.
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DataError(
-                f"{path} cannot be read as {what}: {reason}; expected a whole DICOM file: download it again"
-            ) from None

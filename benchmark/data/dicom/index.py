@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.dicom.file import damage_named, header_if_dicom
+from benchmark.data.damage import damage_named
+from benchmark.data.dicom.file import header_if_dicom
 from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.processes import worker_count

@@ -92,7 +92,10 @@ def prepare_folder(
     tasks = [Task(row, modality, window, side) for row in rows]
     with progress_bar("reading images", len(tasks), progress) as advance:
         for result in in_parallel(cut_square, tasks, worker_count(len(tasks))):
-            (found if isinstance(result, Cut) else left_out).append(result)  # type: ignore[arg-type]
+            if isinstance(result, Cut):
+                found.append(result)
+            else:
+                left_out.append(result)
             advance()
     left_out.sort(key=lambda item: int(item.what.removeprefix("line ")))
     if not found:

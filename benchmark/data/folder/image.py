@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from benchmark.data.dicom.file import damage_named, header_if_dicom, require_decoder
+from benchmark.data.damage import damage_named
+from benchmark.data.dicom.file import header_if_dicom, require_decoder
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.TiffImagePlugin import TiffImageFile
 
 DICOM_MODALITIES = {  # Modality (PS3.3 C.7.3.1.1.1) of DICOM files that may be what they are said to be
     "ct": ("CT",),
@@ -145,7 +147,7 @@ def _pillow(path: Path, kind: str) -> Picture:
                     else "is in colour; convert it to grey"
                 )
             bits = _bits(path, kind, image)
-            white_is_zero = kind == "tiff" and image.tag_v2.get(PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+            white_is_zero = kind == "tiff" and _tag(image, PHOTOMETRIC) == 0
             values = np.array(image)
     # Damage shows as almost anything; a picture of a billion pixels as DecompressionBombError.
     except DataError:
@@ -164,11 +166,16 @@ def _bits(path: Path, kind: str, image: Image) -> int:
         with open(path, "rb") as file:
             bits = file.read(25)[24]  # IHDR: width, height, bit depth (PNG 11.2.1)
     else:
-        told = image.tag_v2.get(BITS_PER_SAMPLE, 1)  # type: ignore[attr-defined]
+        told = _tag(image, BITS_PER_SAMPLE, 1)
         bits = int(told[0] if isinstance(told, tuple) else told)
     if bits < 8:
         raise DataError(f"has {bits} bit(s) a pixel; expected 8 or more")
     return 0 if image.mode == "F" else bits
+
+
+def _tag(image: Image, number: int, default: int | None = None) -> Any:
+    """A tag of a TIFF file; pillow's types of an opened image know none, for only TIFF has them."""
+    return cast("TiffImageFile", image).tag_v2.get(number, default)
 
 
 def _numpy(path: Path) -> Picture:

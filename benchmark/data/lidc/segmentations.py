@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from benchmark.data.damage import damage_named
 from benchmark.data.dicom import SliceFile
-from benchmark.data.dicom.file import damage_named, require_decoder
+from benchmark.data.dicom.file import require_decoder
 from benchmark.data.lidc.annotations import Marking
 from benchmark.errors import DataError
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
+from benchmark.data.damage import damage_named
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def read_nifti(path: Path) -> Volume:
         DataError: it is missing, ends early, is damaged (its gzip checksum too), is no volume of plain numbers, says
             nothing of its orientation, is oblique, too large, or its spacing is implausible or said in two ways.
     """
-    with _damage_named(path):
+    with damage_named(path, "a NIfTI volume", ".nii.gz file"):
         image = _load(path)
         _require_geometry(path, image)
         return _turned(image)
@@ -144,19 +143,3 @@ def _turned(image: Nifti1Image) -> Volume:
 
 def _mm(lengths: np.ndarray) -> str:
     return " x ".join(f"{length:.4g}" for length in lengths)
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """One sentence for whatever gzip, zlib and nibabel raise on damaged bytes."""
-    try:
-        # A damaged header makes nonsense of numbers on the way to being refused.
-        with np.errstate(all="ignore"):
-            yield
-    except DataError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
-            f"{path} cannot be read as a NIfTI volume: {reason}; expected a whole .nii.gz file: download it again"
-        ) from None
