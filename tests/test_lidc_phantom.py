@@ -226,12 +226,14 @@ def test_truncated_files_leave_the_series_out(scan):
 
 
 def test_two_ratings_that_differ_are_refused(scan):
-    data = scan[2].read_bytes()
-    rating = next(code for code in (b"901", b"902", b"903", b"904", b"905") if code in data)
-    other = b"905" if rating != b"905" else b"904"
-    shutil.copy(scan[2], scan[2].with_name("copy.dcm"))
+    copy = scan[2].with_name("copy.dcm")
+    shutil.copy(scan[2], copy)
     assert len(annotated(scan[0])) == 1, "the same report twice is one"
-    scan[2].with_name("copy.dcm").write_bytes(data.replace(rating, other))
+    report = dcmread(copy)
+    items = [item for element in report.iterall() if element.VR == "SQ" for item in element.value]
+    (rating,) = [item for item in items if item.get("CodingSchemeDesignator") == "99LIDCQIICR"]
+    rating.CodeValue = "905" if rating.CodeValue != "905" else "904"
+    report.save_as(copy)
     refused(scan[0], "rate one outline differently")
 
 
