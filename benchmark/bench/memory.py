@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,13 +36,14 @@ sha256 = ["{sha256}"]
 
 @dataclass(frozen=True)
 class Memory:
-    """gigabytes: the largest sum of anonymous memory of the evaluating process and its workers."""
+    """gigabytes: the largest sum of anonymous memory of the process and its workers. ended: it was not stopped."""
 
     architecture: str
     images: int
     side: int
     gigabytes: float
     seconds: float
+    ended: bool
 
     @property
     def line(self) -> str:
@@ -49,14 +51,18 @@ class Memory:
         return (
             f"{self.architecture:12} {self.images:6} images of {self.side} × {self.side}: "
             f"{self.gigabytes:.2f} GB of anonymous memory, {self.seconds:.0f} s"
+            + ("" if self.ended else ", then stopped")
         )
 
 
-def memory(architecture: str, images: int, side: int) -> Memory:
+def memory(architecture: str, images: int, side: int, minutes: float = 60.0) -> Memory:
     """Evaluate fresh weights in a process of their own and watch its memory and its workers'.
 
     One step at one ε is asked: what is held does not hang on the number of steps. The images are noise, written to a
     file that the evaluation maps.
+
+    Args:
+        minutes: after which the evaluation is stopped; what it held until then is told.
     """
     with tempfile.TemporaryDirectory(prefix="oncorobust-memory-") as folder:
         here = Path(folder)
@@ -68,13 +74,16 @@ def memory(architecture: str, images: int, side: int) -> Memory:
         }
         started = time.perf_counter()
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(here)], env=environment)
-        peak = 0.0
+        peak, ended = 0.0, True
         while child.poll() is None:
             peak = max(peak, anonymous(child.pid))
             time.sleep(SECONDS)
-        if child.returncode:
+            if ended and time.perf_counter() - started > 60 * minutes:
+                ended = False
+                child.send_signal(signal.SIGINT)
+        if ended and child.returncode:
             raise subprocess.CalledProcessError(child.returncode, child.args)
-        return Memory(architecture, images, side, peak, time.perf_counter() - started)
+        return Memory(architecture, images, side, peak, time.perf_counter() - started, ended)
 
 
 def anonymous(process: int) -> float:
@@ -148,13 +157,16 @@ def evaluate_noise(folder: Path) -> None:
 @click.argument("architecture")
 @click.argument("images", type=click.IntRange(1), nargs=-1, required=True)
 @click.option("--side", type=click.IntRange(32), default=224, show_default=True, help="In pixels.")
-def main(architecture: str, images: tuple[int, ...], side: int) -> None:
+@click.option(
+    "--minutes", type=float, default=60.0, show_default=True, help="Stop after so long, for each number."
+)
+def main(architecture: str, images: tuple[int, ...], side: int, minutes: float) -> None:
     """Print the memory that an evaluation of ARCHITECTURE takes, for each number of IMAGES.
 
     Example: python -m benchmark.bench.memory vgg16 100 1000 10000
     """
     for number in images:
-        click.echo(memory(architecture, number, side).line)
+        click.echo(memory(architecture, number, side, minutes).line)
 
 
 if __name__ == "__main__":
