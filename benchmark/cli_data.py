@@ -162,25 +162,30 @@ def phantom(form: str, images: int | None, folder: Path) -> None:
 
 
 @data.command()
-@click.argument("collection", type=COLLECTION, required=False)
-def verify(collection: str | None) -> None:
-    """Read every prepared split again and compare every checksum; exit code 3 where one differs.
+@click.argument("what", metavar="[COLLECTION|FOLDER]", required=False)
+def verify(what: str | None) -> None:
+    """Read prepared splits again and compare every checksum; exit code 3 where one differs.
+
+    Those of a COLLECTION, of all collections that are prepared, or of any FOLDER of splits, such as a rehearsal's.
 
     Example: oncorobust data verify lidc-idri
     """
-    from benchmark.data.manifest import shipped_manifests
-    from benchmark.data.prepared.lock import prepared_folder, verify_prepared
+    from benchmark.data.manifest import shipped_manifest, shipped_manifests
+    from benchmark.data.prepared.lock import prepared_folder, verify_folder
 
+    if what in COLLECTIONS:
+        folders = [prepared_folder(shipped_manifest(what))]
+    elif what:
+        folders = [Path(what)]
+    else:
+        every = {manifest.name: prepared_folder(manifest) for manifest in shipped_manifests().values()}
+        for name in [name for name, folder in every.items() if not folder.is_dir()]:
+            click.echo(f"{name}: not prepared")
+        folders = [folder for folder in every.values() if folder.is_dir()]
     wrong = 0
-    for manifest in shipped_manifests().values():
-        if collection not in (None, manifest.collection):
-            continue
-        if collection is None and not prepared_folder(manifest).is_dir():
-            click.echo(f"{manifest.name}: not prepared")
-            continue
-        lock, complaints = verify_prepared(prepared_folder(manifest), manifest.about["modality"])
-        images = sum(part.images for part in lock.parts.values())
-        click.echo(f"{manifest.name}: {images} images, {len(complaints)} complaints")
+    for folder in folders:
+        name, images, complaints = verify_folder(folder)
+        click.echo(f"{name}: {images} images, {len(complaints)} complaints")
         for line in complaints:
             click.echo(f"  {line}")
         wrong += len(complaints)

@@ -87,6 +87,12 @@ def test_a_frozen_manifest_makes_the_clinical_track(tree, monkeypatch, tmp_path)
     assert Split.load(path).sha256 == before
     assert run("verify lidc-idri").exit_code == 0
 
+    assert run(f"verify {path.parent}").output == "lidc-idri-1: 5 images, 0 complaints\n"
+    (path.parent / "lock.json").unlink()  # as where one's own images are prepared
+    assert run(f"verify {path.parent}").output == "lidc-idri-1: 5 images, 0 complaints\n"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert run(f"verify {path.parent}").exit_code == 3
+
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
@@ -97,6 +103,7 @@ def test_a_frozen_manifest_makes_the_clinical_track(tree, monkeypatch, tmp_path)
         ("prepare lidc-idri --source . --manifest /nowhere.csv", "manifest /nowhere.csv cannot be read"),
         ("prepare pet --source .", "No such command 'pet'"),
         ("verify lidc-idri", "nothing is prepared in "),
+        ("verify no-such-folder", "nothing is prepared in no-such-folder"),
         ("pack lidc-idri --out a.zip", "nothing is prepared in "),
         ("pack mets-to-brain --out a.zip", "cannot be packed; only public collections of CC BY 3.0"),
         ("import /nowhere.zip", "pack /nowhere.zip is missing"),

@@ -85,7 +85,7 @@ def test_the_file_is_a_png_of_a_size_that_can_be_looked_at(split, tmp_path):
 
 def test_private_images_are_shown_only_when_asked_for_by_name(split, tmp_path, monkeypatch):
     folder = tmp_path / "own"
-    split.save(folder / "ct-test.safetensors")
+    replace(split, notes={"source": "private images"}).save(folder / "ct-test.safetensors")
     with pytest.raises(DataError, match="private and a sheet shows them"):
         show_track("ct", str(folder), "test", tmp_path / "sheet.png")
     assert not (tmp_path / "sheet.png").exists()
@@ -95,3 +95,11 @@ def test_private_images_are_shown_only_when_asked_for_by_name(split, tmp_path, m
     monkeypatch.setattr("benchmark.data.private.ids.ROOT", tmp_path)
     with pytest.raises(DataError, match="lies in the repository"):
         show_track("ct", str(folder), "test", tmp_path / "other.png", private_thumbnails=True)
+
+
+def test_a_rehearsal_is_nobodys_images_and_is_shown(split, tmp_path):
+    folder = tmp_path / "rehearsal"
+    told = {"source": "synthetic: drawn by a generator; not from patients"}
+    replace(split, notes=told).save(folder / "ct-test.safetensors")
+
+    assert show_track("ct", str(folder), "test", tmp_path / "sheet.png").exists()

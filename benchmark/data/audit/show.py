@@ -36,14 +36,16 @@ def show_track(
     Raises:
         DataError: there is no such part, or its images are private and nobody has asked for thumbnails by name.
     """
-    if is_private(track) and not private_thumbnails:
+    split = load_split(modality, track, part)
+    private = is_private(track) and not _synthetic(split)
+    if private and not private_thumbnails:
         raise DataError(
             "the images of this folder are private and a sheet shows them as they are; "
             "give --private-thumbnails if that is meant, and keep the file where the images may be"
         )
-    if is_private(track):
+    if private:
         require_outside_repository(Path(path), "--out")
-    return show(load_split(modality, track, part), path, each)
+    return show(split, path, each)
 
 
 def show(split: Split, path: Path, each: int = EACH) -> Path:
@@ -109,10 +111,13 @@ def contact_sheet(split: Split, each: int = EACH) -> Figure:
     return figure
 
 
+def _synthetic(split: Split) -> bool:
+    return str(split.notes.get("source", "")).startswith("synthetic: ")
+
+
 def _heading(split: Split) -> str:
-    synthetic = str(split.notes.get("source", "")).startswith("synthetic")
     return f"{get_modality(split.modality).title} · {split.name}" + (
-        " · SYNTHETIC, not from patients" if synthetic else ""
+        " · SYNTHETIC, not from patients" if _synthetic(split) else ""
     )
 
 

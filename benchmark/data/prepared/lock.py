@@ -134,3 +134,29 @@ def verify_prepared(folder: Path, modality: str) -> tuple[Lock, list[str]]:
             wrong.append(f"{path.name} is not the split of {LOCK_FILE}; prepare again")
     published = shipped_lock(lock.name)
     return lock, wrong + (differences(lock, published) if published else [])
+
+
+def verify_folder(folder: Path) -> tuple[str, int, list[str]]:
+    """The same of any folder of splits: its name, how many images it has, and the sentences.
+
+    Without a lock, as one's own images are prepared, each split is held against the checksum that it carries.
+
+    Raises:
+        DataError: there are no splits.
+    """
+    paths = sorted(folder.glob("*-*.safetensors"))
+    if not paths:
+        raise DataError(
+            f"nothing is prepared in {folder}: it holds no MODALITY-PART.safetensors; "
+            "run: oncorobust data prepare COLLECTION --source DIR"
+        )
+    if (folder / LOCK_FILE).exists():
+        lock, wrong = verify_prepared(folder, paths[0].name.partition("-")[0])
+        return lock.name, sum(part.images for part in lock.parts.values()), wrong
+    images, wrong = 0, []
+    for path in paths:
+        try:
+            images += len(Split.load(path))
+        except DataError as error:
+            wrong.append(str(error))
+    return folder.name, images, wrong
