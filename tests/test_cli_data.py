@@ -75,6 +75,10 @@ def test_a_frozen_manifest_makes_the_clinical_track(tree, monkeypatch, tmp_path)
     assert "no maintainer has published checksums of this version yet" in done.output
     assert "test       prepared: 1 patients, 5 images, 3 with disease" in run("status").output
     assert run("verify").output == "lidc-idri-1: 5 images, 0 complaints\n"
+    again = run(f"prepare lidc-idri --source {tree} --part test").output
+    assert again.startswith(
+        f"lidc-idri-1 in {prepared_folder(manifest)}, there already; --fresh reads it again"
+    )
 
     assert run(f"pack lidc-idri --out {tmp_path}/a.zip").output.startswith("sha256 ")
     path = prepared_folder(manifest) / "ct-test.safetensors"

@@ -69,7 +69,8 @@ class Prepared:
 
     def lines(self) -> Iterator[str]:
         """What to tell on the terminal."""
-        yield f"{self.lock.name} in {self.folder}" + (f", {self.read} units read" if self.read else "")
+        told = f"{self.read} units read" if self.read else "there already; --fresh reads it again"
+        yield f"{self.lock.name} in {self.folder}, {told}"
         for part in self.parts:
             if part in self.empty:
                 yield f"  {part:10} none in the manifest"
