@@ -138,9 +138,14 @@ def prepare_own(
 @click.option(
     "--as", "form", type=click.Choice(list(FORMS)), required=True, help="The collection to imitate."
 )
-@click.option("--images", type=click.IntRange(min=1), help="How many to draw.")
+@click.option(
+    "--part", type=PART, help="Write this part of the phantom track instead of drawing; 5 MB a mammogram."
+)
+@click.option(
+    "--images", type=click.IntRange(min=2), help="How many to draw; of a part, the first whole patients."
+)
 @click.argument("folder", type=FOLDER)
-def phantom(form: str, images: int | None, folder: Path) -> None:
+def phantom(form: str, part: str | None, images: int | None, folder: Path) -> None:
     """Write synthetic images into FOLDER as a collection is delivered, quirks included, to rehearse without a download.
 
     Example: oncorobust data phantom --as cbis-ddsm /tmp/cbis
@@ -150,12 +155,20 @@ def phantom(form: str, images: int | None, folder: Path) -> None:
     from benchmark.data.collection import get_collection
     from benchmark.data.prepared.rehearsal import FILE as MANIFEST
     from benchmark.data.prepared.rehearsal import rehearsal_manifest
+    from benchmark.data.tracks import load_split
 
     module = import_module(f"benchmark.data.phantom.as_{form.replace('-', '_')}")
-    module.write_tree(folder, progress=True, **({"images": images} if images else {}))
-    manifest = rehearsal_manifest(get_collection(FORMS[form]), folder, "drawn by the phantom generator")
-    for part, sizes in manifest.sizes().items():
-        click.echo(f"  {part:10} {sizes['images']} images of {sizes['patients']} phantom patients")
+    collection = get_collection(FORMS[form])
+    made = "drawn by the phantom generator"
+    if part:
+        split = load_split(collection.MODALITY, "phantom", part)
+        module.write_split(folder, split.first_patients(images), progress=True)
+        made = f"images of the split {split.name}"
+    else:
+        module.write_tree(folder, progress=True, **({"images": images} if images else {}))
+    manifest = rehearsal_manifest(collection, folder, made, part)
+    for name, sizes in manifest.sizes().items():
+        click.echo(f"  {name:10} {sizes['images']} images of {sizes['patients']} phantom patients")
     click.echo(
         f"then: oncorobust data prepare {FORMS[form]} --source {folder} --manifest {folder / MANIFEST}"
     )

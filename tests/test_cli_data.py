@@ -112,6 +112,7 @@ def test_a_frozen_manifest_makes_the_clinical_track(tree, monkeypatch, tmp_path)
         ("pack mets-to-brain --out a.zip", "cannot be packed; only public collections of CC BY 3.0"),
         ("import /nowhere.zip", "pack /nowhere.zip is missing"),
         ("phantom --as lidc /dev/null/x", "/dev/null/x"),
+        ("phantom --as lidc --images 1 /tmp/x", "1 is not in the range x>=2"),
     ],
 )
 def test_each_error_is_a_sentence_and_exit_code_2(line, sentence):

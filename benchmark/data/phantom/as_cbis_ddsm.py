@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmark.data.phantom import draw_split
 from benchmark.data.phantom.films import TISSUE, Film, PlacedMass, cut_crop, draw_film, draw_mask, lay_out
+from benchmark.data.split import Split
 from benchmark.files import replace_file
 from benchmark.progress import progress_bar
 
@@ -72,7 +73,20 @@ def write_tree(folder: Path, images: int = IMAGES, seed: int = SEED, progress: b
     Raises:
         DataError: nothing can be written there.
     """
-    films = list(lay_out(draw_split("mammogram", "train", seed, images, progress)))
+    return _write_films(folder, lay_out(draw_split("mammogram", "train", seed, images, progress)), progress)
+
+
+def write_split(folder: Path, split: Split, progress: bool = False) -> list[Film]:
+    """As `write_tree`, of the images of a phantom split, whose test part is all of the collection's own test part.
+
+    Read from the tree, every image is the split's with each pixel as 2 x 2, to the bit; its patients in order are the
+    collection's P_90001, P_90002 and so on.
+    """
+    return _write_films(folder, lay_out(split, ("Test" if split.part == "test" else "Training",)), progress)
+
+
+def _write_films(folder: Path, laid_out: Iterable[Film], progress: bool) -> list[Film]:
+    films = list(laid_out)
     rows: dict[str, list[list[str]]] = {"Training": [], "Test": []}
     with progress_bar("writing films", len(films), progress) as advance:
         for film in films:

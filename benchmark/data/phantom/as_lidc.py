@@ -19,7 +19,7 @@ import numpy as np
 from benchmark.data.phantom import draw_split
 from benchmark.data.phantom.lidc_files import annotation_xml, ct_dataset, write_dataset
 from benchmark.data.phantom.scans import NOTICE, PIXEL_MM, STEP_MM, PhantomScan, lay_out, reading
-from benchmark.data.split import LEVELS
+from benchmark.data.split import LEVELS, Split
 from benchmark.files import replace_file
 from benchmark.modality import get_modality
 from benchmark.progress import progress_bar
@@ -72,7 +72,15 @@ def write_tree(
     Raises:
         DataError: nothing can be written there.
     """
-    scans = list(lay_out(draw_split("ct", "train", seed, images, progress)))
+    return write_split(folder, draw_split("ct", "train", seed, images, progress), progress)
+
+
+def write_split(folder: Path, split: Split, progress: bool = False) -> list[PhantomScan]:
+    """As `write_tree`, of the images of a phantom split: its patients in order are the scans in order.
+
+    Read from the tree, every image is the split's within half a HU, which is 0.5 / 1400.
+    """
+    scans = list(lay_out(split))
     with progress_bar("writing scans", len(scans), progress) as advance:
         for scan in scans:
             write_scan(folder, scan)

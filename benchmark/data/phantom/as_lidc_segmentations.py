@@ -14,9 +14,10 @@ import numpy as np
 from benchmark.data.dicom import SliceFile
 from benchmark.data.dicom.series import find_series, order_slices
 from benchmark.data.lidc.annotations import Marking, find_annotation_files, read_annotations
-from benchmark.data.phantom import as_lidc
+from benchmark.data.phantom import as_lidc, draw_split
 from benchmark.data.phantom.lidc_files import write_dataset
 from benchmark.data.phantom.scans import NOTICE, PhantomScan
+from benchmark.data.split import Split
 from benchmark.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,8 +41,21 @@ def write_tree(
     Raises:
         DataError: nothing can be written there, or highdicom is not installed.
     """
+    return write_split(folder, draw_split("ct", "train", seed, images, progress), progress)
+
+
+def write_split(folder: Path, split: Split, progress: bool = False) -> list[PhantomScan]:
+    """The tree of `as_lidc.write_split`, its XML replaced.
+
+    Labels and patients read from it are the split's, and every image is, moved by less than a pixel: a mask is no exact
+    outline (its converter counts a pixel under the line in or out by the side that it is on), so its middle is not the
+    outline's.
+
+    Raises:
+        DataError: as `write_tree`.
+    """
     _require_highdicom()
-    scans = as_lidc.write_tree(folder, images, seed, progress)
+    scans = as_lidc.write_split(folder, split, progress)
     replace_annotations(folder)
     return scans
 

@@ -6,7 +6,7 @@ around a mass of CBIS-DDSM (it is 2.5 times larger than life). Around it lie pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ SCALE = 16
 FIELD = 64 * SCALE
 TISSUE = 39000
 SHAPES = {1: (1200, 1100), 2: (2200, 1100)}  # of a film, in pixels, by how many masses are on it
+PARTS = ("Training", "Training", "Training", "Test")
 FIRST_PATIENT = 90001  # the collection's own numbers end far below
 
 
@@ -59,17 +60,18 @@ class Film:
         return SHAPES[len(self.masses)]
 
 
-def lay_out(split: Split) -> Iterator[Film]:
+def lay_out(split: Split, parts: Sequence[str] = PARTS) -> Iterator[Film]:
     """Films of a phantom split: a patient's first two images are one mass in two views, the rest another mass.
 
-    Every fourth patient is of the test part.
+    Args:
+        parts: of the patients, over and over; every fourth is of the test part unless given.
     """
     patients: dict[str, list[int]] = {}
     for image, patient in enumerate(split.patient_ids):
         patients.setdefault(patient, []).append(image)
     ordinal = 0
     for number, images in enumerate(patients.values()):
-        part, side = "Test" if number % 4 == 3 else "Training", ("LEFT", "RIGHT")[number % 2]
+        part, side = parts[number % len(parts)], ("LEFT", "RIGHT")[number % 2]
         patient_id = f"P_{FIRST_PATIENT + number:05d}"
         for view, own in (("CC", images[0::2]), ("MLO", images[1::2])):
             yield Film(part, patient_id, side, view, ordinal, tuple(_placed(split, own, ordinal)))

@@ -16,13 +16,16 @@ from benchmark.errors import DataError
 FILE = "rehearsal.csv"
 
 
-def rehearsal_manifest(collection: Collection, folder: Path, synthetic: str = "") -> Manifest:
+def rehearsal_manifest(
+    collection: Collection, folder: Path, synthetic: str = "", part: str | None = None
+) -> Manifest:
     """Read a tree once, give its patients parts by the rule of the frozen manifests, and write rehearsal.csv into it.
 
     Where the collection brings a test part of its own, that is the test part.
 
     Args:
         synthetic: how its images were made, where they are not of patients.
+        part: what all of them belong to, where they are one part already.
 
     Raises:
         DataError: nothing in it can be used, or the manifest cannot be written.
@@ -40,7 +43,9 @@ def rehearsal_manifest(collection: Collection, folder: Path, synthetic: str = ""
         raise DataError(f"{folder} gives no labelled image of {collection.NAME}")
     firsts = [shown[0][1] for shown in found.values()]
     patients = make_up((sample.patient_id, sample.label) for sample in firsts)
-    if official := getattr(collection, "OFFICIAL_TEST", ""):
+    if part:
+        parts = dict.fromkeys(patients, part)
+    elif official := getattr(collection, "OFFICIAL_TEST", ""):
         tested = {shown[0][1].patient_id for name, shown in found.items() if name.startswith(official)}
         parts = assign_rest(patients, tested, "rehearsal")
     else:
