@@ -109,7 +109,11 @@ for _collection in COLLECTIONS:
     "--table", type=FILE, required=True, help="CSV: file, label, patient_id, optional part and box."
 )
 @click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
-@click.option("--window", required=True, help="What becomes 0 and 1: -1000,400 in stored values, or 1%,99%.")
+@click.option(
+    "--window",
+    required=True,
+    help="What becomes 0 and 1: -1000,400 in stored values, or 1%,99% of each file's own.",
+)
 @click.option("--size", type=int, help="Pixels a side; as the clinical splits have them unless given.")
 @click.option(
     "--name", default="own", show_default=True, help="Of the track; let it say nothing of the place."

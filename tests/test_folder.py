@@ -7,9 +7,11 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lidc_tree import write_slice
@@ -595,3 +597,118 @@ def two_path(split):
         / "b"
         / f"{split.modality}-test.safetensors"
     )
+
+
+# --- interrupted, and again ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cuts(monkeypatch):
+    """The lines that were read and cut, not taken from what is kept; reading stops where `stop_at` are."""
+    from benchmark.data.folder import kept
+
+    real, told = kept.cut_square, SimpleNamespace(lines=[], stop_at=None)
+
+    def counted(task):
+        if len(told.lines) == told.stop_at:
+            raise KeyboardInterrupt
+        told.lines.append(task.row.line)
+        return real(task)
+
+    monkeypatch.setattr(kept, "cut_square", counted)
+    return told
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(source, cuts, tmp_path, monkeypatch):
+    monkeypatch.setenv("ONCOROBUST_KEY", "a key of this test")
+    whole = prepare(*source, out=tmp_path / "whole").splits["test"]
+    cuts.lines.clear()
+    cuts.stop_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        prepare(*source, out=tmp_path / "own")
+    assert not list((tmp_path / "own").glob("*.safetensors"))
+    assert cuts.lines == [2, 3, 4, 5]
+    (tmp_path / "own" / "shards" / ".half-written").write_bytes(b"as a killed process leaves it")
+
+    cuts.lines.clear()
+    done = prepare(*source, out=tmp_path / "own")
+
+    assert cuts.lines == [6, 7]
+    assert done.splits["test"].sha256 == whole.sha256
+    assert done.splits["test"].facts == whole.facts
+    assert done.splits["test"].notes == whole.notes
+    assert len(list((tmp_path / "own" / "shards").iterdir())) == 6
+
+
+def test_only_what_is_new_or_has_changed_is_read_again(source, cuts):
+    folder, rows = source
+    write_png(folder / "flat.png", np.full((40, 40), 7))
+    rows += [("flat.png", 1, "Otto")]
+    assert prepare(folder, rows).exit_code == 3
+    cuts.lines.clear()
+
+    assert prepare(folder, rows).exit_code == 3
+    assert cuts.lines == [8], "what could not be used may have been mended"
+    write_png(folder / "flat.png", grey(seed=9))
+    write_png(folder / rows[1][0], grey(seed=10))
+    cuts.lines.clear()
+    changed = prepare(folder, rows, size=40).splits["test"]
+    assert cuts.lines == [2, 3, 4, 5, 6, 7, 8], "another size is another cut"
+    stored = np.rint(grey(seed=10) / 255 * LEVELS).astype(np.uint16)
+    assert any((image == stored).all() for image in changed.images[:, 0])
+    cuts.lines.clear()
+    write_png(folder / rows[1][0], grey(seed=11))
+    rows[0] = (*rows[0][:2], "another patient")
+    assert prepare(folder, rows, size=40).splits["test"].patients == changed.patients + 1
+    assert cuts.lines == [3]
+    cuts.lines.clear()
+    prepare(folder, rows, size=40, window=Window(0, 200))
+    assert len(cuts.lines) == 7
+
+
+def test_other_code_cuts_again(source, cuts, monkeypatch):
+    prepare(*source)
+    cuts.lines.clear()
+    monkeypatch.setattr("benchmark.data.folder.code_sha256", lambda: "newer")
+    prepare(*source)
+    assert len(cuts.lines) == 6
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b""])
+def test_a_damaged_square_is_cut_again(source, cuts, damage):
+    done = prepare(*source)
+    path = min((done.folder / "shards").iterdir())
+    path.write_bytes(damage(path.read_bytes()))
+    cuts.lines.clear()
+    assert prepare(*source).splits["test"].sha256 == done.splits["test"].sha256
+    assert len(cuts.lines) == 1
+    cuts.lines.clear()
+    prepare(*source)
+    assert cuts.lines == []
+
+
+def test_parts_take_their_places_together(source, monkeypatch):
+    folder, rows = source
+    columns = ("file", "label", "patient_id", "part")
+    first = [(*row, ("train", "train", "test")[number // 2]) for number, row in enumerate(rows)]
+    done = prepare(folder, first, columns)
+    before = {path.name: path.read_bytes() for path in done.folder.glob("*.safetensors")}
+    real = Split.save
+
+    def full(split, path):
+        if split.part == "train":
+            raise DataError("the disk is full")
+        real(split, path)
+
+    monkeypatch.setattr(Split, "save", full)
+    second = [(*row, ("test", "train", "train")[number // 2]) for number, row in enumerate(rows)]
+    with pytest.raises(DataError, match="full"):
+        prepare(folder, second, columns)
+
+    assert {path.name: path.read_bytes() for path in done.folder.glob("*.safetensors")} == before
+
+
+def test_two_at_once_are_told(source, tmp_path):
+    (tmp_path / "own").mkdir()
+    with FileLock(tmp_path / "own" / ".preparing"), pytest.raises(DataError, match="another folder by --out"):
+        prepare(*source, out=tmp_path / "own")

@@ -7,18 +7,22 @@ themselves holds a path, a name or an id; they are written outside the repositor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
 
 from benchmark.data.audit import audited
 from benchmark.data.collection import LeftOut
-from benchmark.data.folder.cut import Cut, Task, Window, cut_square
+from benchmark.data.folder.cut import Cut, Task, Window
+from benchmark.data.folder.kept import cut_once, forget_others, kept_at
 from benchmark.data.folder.table import read_table
 from benchmark.data.manifest import PARTS
+from benchmark.data.prepared.lock import split_path
+from benchmark.data.prepared.shards import alone, code_sha256
 from benchmark.data.private.ids import (
     keyed_id,
     private_folder,
@@ -66,6 +70,13 @@ def prepare_folder(
     A box, or the whole image, is widened to a square around its middle, which keeps its aspect, and becomes
     `size` x `size` pixels by area-weighted linear interpolation. Beyond the image there is what the window makes 0.
 
+    Squares are kept in the folder `shards` beside the splits, each as one whole file. So an interrupted run goes on
+    where it stopped, and a later one reads only what is new or has changed. Splits take their places when all are written.
+
+    A window of percentiles is taken of each image file: two slices of one MRI volume get two windows, while the public
+    MRI collection has one for each volume. Where slices are to share a window, give it in stored values, which
+    must then mean the same in all files, or bring the volumes to one scale before they are cut into files.
+
     Args:
         source: the folder that the CSV's files are named from. table: the CSV; see `folder/table.py`.
         size: pixels a side; as in the clinical split of the modality unless given.
@@ -74,7 +85,8 @@ def prepare_folder(
 
     Raises:
         DataError: the CSV cannot be used, with all reasons by line; no image can be used; images of several kinds or
-            depths, for which one window would mean several things; `out` lies in the repository or cannot be written.
+            depths, for which one window would mean several things; `out` lies in the repository, cannot be written, or
+            another process prepares into it.
     """
     get_modality(modality)
     side = size or SIZES[modality]
@@ -87,34 +99,62 @@ def prepare_folder(
     rows = read_table(Path(table), Path(source))
     require_writable(folder, "--out")
     key = private_key()
+    with alone(folder, "--out"):
+        tasks = [Task(row, modality, window, side) for row in rows]
+        found, left_out = _cut_all(tasks, folder / "shards", key, progress)
+        if not found:
+            reasons = "; ".join(f"{item.what} {item.reason}" for item in left_out[:5])
+            raise DataError(f"no image of {table} can be used: {reasons}")
+        _require_one_kind(found)
+        parts = sorted({image.row.part for image in found})
+        splits = {
+            part: _split(
+                part,
+                [image for image in found if image.row.part == part],
+                left_out,
+                modality,
+                window,
+                name,
+                key,
+            )
+            for part in parts
+        }
+        splits = audited(splits)
+        _replace_splits(folder, modality, splits)
+    return PreparedFolder(folder, splits, tuple(left_out))
+
+
+def _cut_all(
+    tasks: Sequence[Task], shards: Path, key: bytes, progress: bool
+) -> tuple[list[Cut], list[LeftOut]]:
+    """The squares of all tasks, from `shards` where they are kept there, and the rows that cannot be used, by line."""
+    code = code_sha256()
+    work = [(task, kept_at(shards, key, code, task)) for task in tasks]
     found: list[Cut] = []
     left_out: list[LeftOut] = []
-    tasks = [Task(row, modality, window, side) for row in rows]
-    with progress_bar("reading images", len(tasks), progress) as advance:
-        for result in in_parallel(cut_square, tasks, worker_count(len(tasks))):
+    with progress_bar("reading images", len(work), progress) as advance:
+        for result in in_parallel(cut_once, work, worker_count(len(work))):
             if isinstance(result, Cut):
                 found.append(result)
             else:
                 left_out.append(result)
             advance()
+    forget_others(shards, [path for _, path in work])
     left_out.sort(key=lambda item: int(item.what.removeprefix("line ")))
-    if not found:
-        reasons = "; ".join(f"{item.what} {item.reason}" for item in left_out[:5])
-        raise DataError(f"no image of {table} can be used: {reasons}")
-    _require_one_kind(found)
-    parts = sorted({image.row.part for image in found})
-    splits = {
-        part: _split(
-            part, [image for image in found if image.row.part == part], left_out, modality, window, name, key
-        )
-        for part in parts
-    }
-    splits = audited(splits)
+    return found, left_out
+
+
+def _replace_splits(folder: Path, modality: str, splits: Mapping[str, Split]) -> None:
+    """All parts are written before any takes its place: parts of two tables would share patients."""
+    beside = folder / ".new"
     for part, split in splits.items():
-        split.save(folder / f"{modality}-{part}.safetensors")
-    for stale in set(PARTS) - set(parts):
-        (folder / f"{modality}-{stale}.safetensors").unlink(missing_ok=True)
-    return PreparedFolder(folder, splits, tuple(left_out))
+        split.save(split_path(beside, modality, part))
+    for part in PARTS:
+        if part in splits:
+            split_path(beside, modality, part).replace(split_path(folder, modality, part))
+        else:
+            split_path(folder, modality, part).unlink(missing_ok=True)
+    rmtree(beside, ignore_errors=True)
 
 
 def _require_one_kind(found: Sequence[Cut]) -> None:

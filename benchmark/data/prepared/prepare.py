@@ -6,15 +6,13 @@ Units are read in parallel, each into one atomic file, so an interrupted run goe
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
-from benchmark import data
 from benchmark.data.audit import audit_files
 from benchmark.data.collection import Collection, Index, LeftOut
 from benchmark.data.manifest import PARTS, Manifest
@@ -30,7 +28,7 @@ from benchmark.data.prepared.lock import (
     split_path,
     verify_prepared,
 )
-from benchmark.data.prepared.shards import Task, open_shard, read_to_shard, shard_file
+from benchmark.data.prepared.shards import Task, alone, code_sha256, open_shard, read_to_shard, shard_file
 from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.files import replace_file, require_writable
@@ -123,7 +121,7 @@ def prepare(
     """
     folder = prepared_folder(manifest)
     require_writable(folder, "ONCOROBUST_CACHE")
-    with _alone(folder):
+    with alone(folder, "ONCOROBUST_CACHE"):
         if not fresh and (there := _already(folder, manifest, parts)):
             return there
         index = collection.index(source)
@@ -240,15 +238,7 @@ def _differing(lock: Lock) -> tuple[str, ...] | None:
 
 def _stamp(manifest: Manifest) -> str:
     """Changes whenever what was read before might be read otherwise now: with the manifest or any code of ours."""
-    digest = hashlib.sha256(manifest.sha256.encode())
-    for path in _sources():
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _sources() -> list[Path]:
-    """Every module of `benchmark.data`, at any depth."""
-    return sorted(Path(data.__file__).parent.rglob("*.py"))
+    return code_sha256(manifest.sha256)
 
 
 def _same_code(shards: Path, manifest: Manifest) -> bool:
@@ -264,20 +254,3 @@ def _write_left_out(path: Path, left_out: Sequence[LeftOut]) -> None:
     writer.writerow(["what", "reason", "harmless"])
     writer.writerows([item.what, item.reason, int(item.harmless)] for item in left_out)
     replace_file(path, text.getvalue().encode())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".preparing", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise DataError(
-            f"another process is preparing into {folder}; wait for it, or name another folder by ONCOROBUST_CACHE"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmark import data
 from benchmark.data.collection import LeftOut, Reading, Sample, Unit
 from benchmark.errors import DataError
 from benchmark.files import replace_file
@@ -58,6 +60,39 @@ class Task:
 def shard_file(folder: Path, key: str) -> Path:
     """Where a unit's shard lies; keys are made of characters that a file's name may not have."""
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+
+
+def code_sha256(also: str = "") -> str:
+    """Changes whenever what was read before might be read otherwise now: with any module of `benchmark.data`."""
+    digest = hashlib.sha256(also.encode())
+    for path in sorted(Path(data.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def alone(folder: Path, setting: str) -> Iterator[None]:
+    """While this lasts nobody else prepares into `folder`.
+
+    Args:
+        setting: what names another folder.
+
+    Raises:
+        DataError: somebody does already.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".preparing", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DataError(
+            f"another process is preparing into {folder}; wait for it, or name another folder by {setting}"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sample_sha256(sample: Sample) -> str:
