@@ -41,12 +41,14 @@ class Modality:
         '5.6 HU'
         >>> MODALITIES["ct"].told("0.004", {"noise_sigma": 0.009})
         '5.6 HU = 0.44 σ'
+        >>> MODALITIES["mammogram"].told("0.02", {})
+        '1310 grey levels (16 bit)'
         >>> MODALITIES["mri"].told("0.002", {"noise_sigma": None, "level": 1 / 255})
         "0.2 % of the brain's range (below one stored grey level)"
         """
         low, high = self.window(notes)
         exact = float(Decimal(str(epsilon)))
-        told = f"{exact * (high - low):.3g} {notes.get('unit') or self.unit}"
+        told = f"{float(f'{exact * (high - low):.3g}'):g} {notes.get('unit') or self.unit}"
         if notes.get("noise_sigma"):
             told += f" = {exact / notes['noise_sigma']:.2g} σ"
         if exact < (notes.get("level") or 0):
