@@ -156,4 +156,4 @@ def test_an_audit_keeps_little_of_each_picture(tmp_path, monkeypatch):
             tracemalloc.stop()
 
     peak(40)  # libraries that are loaded the first time
-    assert peak(400) - peak(150) < 250 * 20_000
+    assert peak(800) - peak(400) < 400 * 20_000

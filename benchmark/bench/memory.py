@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import psutil
 
 SECONDS = 0.05  # between two looks
 CHILD = "import pathlib, sys; from benchmark.bench.memory import evaluate_noise; evaluate_noise(pathlib.Path(sys.argv[1]))"
@@ -81,7 +80,8 @@ def memory(architecture: str, images: int, side: int, minutes: float = 60.0) -> 
             time.sleep(SECONDS)
             if ended and time.perf_counter() - started > 60 * minutes:
                 ended = False
-                child.send_signal(signal.SIGINT)
+                for process in _family(child.pid):
+                    process.kill()
         if ended and child.returncode:
             raise subprocess.CalledProcessError(child.returncode, child.args)
         return Memory(architecture, images, side, peak, time.perf_counter() - started, ended)
@@ -89,14 +89,15 @@ def memory(architecture: str, images: int, side: int, minutes: float = 60.0) -> 
 
 def anonymous(process: int) -> float:
     """Gigabytes of memory without a file behind it, of a process and its descendants (RssAnon of /proc, Linux)."""
-    import psutil
+    return sum(_anonymous_of(member.pid) for member in _family(process))
 
+
+def _family(process: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(process)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return 0.0
-    return sum(_anonymous_of(member.pid) for member in family)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.Error:  # it has ended
+        return []
 
 
 def _anonymous_of(process: int) -> float:
@@ -151,8 +152,7 @@ def evaluate_noise(folder: Path) -> None:
     # Its first images only: health checks that ask every model thousands of times hold no more memory than these.
     protocol = Protocol("one-step", 1, ("0.004",), "0.004", (FGSM,), ranked=False, images=10**9)
     split = load_split("ct", str(folder))
-    with suppress(KeyboardInterrupt):  # stopped by who watches
-        evaluate(load_submission("probe", "ct"), split, protocol, progress=False)
+    evaluate(load_submission("probe", "ct"), split, protocol, progress=False)
 
 
 @click.command()
