@@ -31,6 +31,16 @@ class Modality:
         low, high = notes.get("window") or (self.low, self.high)
         return float(low), float(high)
 
+    def step(self, epsilon: Decimal | str | float, notes: Mapping[str, Any]) -> tuple[str, str]:
+        """A step of `epsilon` in the unit of a split with these notes: how much, to three digits, and of what.
+
+        >>> MODALITIES["ct"].step("0.02", {})
+        ('28', 'HU')
+        """
+        low, high = self.window(notes)
+        amount = float(f"{float(Decimal(str(epsilon))) * (high - low):.3g}")
+        return f"{amount:g}", str(notes.get("unit") or self.unit)
+
     def told(self, epsilon: Decimal | str | float, notes: Mapping[str, Any]) -> str:
         """A step of `epsilon` in the unit of a split, in multiples of its noise, and whether it is below a stored level.
 
@@ -46,9 +56,8 @@ class Modality:
         >>> MODALITIES["mri"].told("0.002", {"noise_sigma": None, "level": 1 / 255})
         "0.2 % of the brain's range (below one stored grey level)"
         """
-        low, high = self.window(notes)
         exact = float(Decimal(str(epsilon)))
-        told = f"{float(f'{exact * (high - low):.3g}'):g} {notes.get('unit') or self.unit}"
+        told = " ".join(self.step(epsilon, notes))
         if notes.get("noise_sigma"):
             told += f" = {exact / notes['noise_sigma']:.2g} σ"
         if exact < (notes.get("level") or 0):

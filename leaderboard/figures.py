@@ -130,12 +130,12 @@ def _draw_frame(axes: Any, table: Table) -> None:
     axes.set_xscale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
     grid = table.protocol["epsilons"]
     axes.set_xlim(0, float(grid[-1]) * 1.03)
-    amount, _, unit = table.told(grid[-1]).partition(" = ")[0].partition(" ")
+    steps = [table.modality.step(epsilon, table.notes) for epsilon in grid]
     ticks = ["0", *grid]
-    labels = ["0", *(f"{e}\n{table.told(e).partition(' ')[0]}" for e in grid)]
+    labels = ["0", *(f"{e}\n{amount}" for e, (amount, _) in zip(grid, steps, strict=True))]
     axes.set_xticks([float(tick) for tick in ticks], labels=labels, fontsize=8.5)
     axes.xaxis.set_minor_locator(_none())
-    axes.set_xlabel(f"ε on [0, 1]; below it, in {unit}" if amount else "ε", color=INK)
+    axes.set_xlabel(f"ε on [0, 1]; below it, in {steps[-1][1]}", color=INK)
     axes.axvline(
         float(table.protocol["headline"]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.6
     )

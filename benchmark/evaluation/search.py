@@ -56,9 +56,8 @@ def bisection(arena: Arena, spec: AttackSpec) -> None:
         search.prove()
 
 
-Standing = Callable[
-    [np.ndarray, np.ndarray], np.ndarray
-]  # rows, their places on the grid → is it still asked there?
+# Numbers of images, their places on the grid → which of them are still asked there.
+Standing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

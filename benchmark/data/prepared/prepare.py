@@ -129,7 +129,7 @@ def prepare(
         shards = folder / "shards"
         if fresh or not _same_code(shards, manifest):
             rmtree(shards, ignore_errors=True)
-            replace_file(shards / "made-by", _stamp(manifest).encode())
+            replace_file(shards / "made-by", code_sha256(manifest.sha256).encode())
         tasks = []
         wanted = {key: items for key, items in manifest.units.items() if items[0].part in parts}
         for key in wanted:
@@ -236,14 +236,9 @@ def _differing(lock: Lock) -> tuple[str, ...] | None:
     return tuple(differences(lock, published)) if published else None
 
 
-def _stamp(manifest: Manifest) -> str:
-    """Changes whenever what was read before might be read otherwise now: with the manifest or any code of ours."""
-    return code_sha256(manifest.sha256)
-
-
 def _same_code(shards: Path, manifest: Manifest) -> bool:
     try:
-        return (shards / "made-by").read_text("utf-8") == _stamp(manifest)
+        return (shards / "made-by").read_text("utf-8") == code_sha256(manifest.sha256)
     except OSError:
         return False
 
