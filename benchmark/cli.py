@@ -10,7 +10,7 @@ import click
 
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
-from benchmark.cli_evaluate import attack, clean, evaluate, merge, status
+from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, transfer
 from benchmark.cli_paper import paper
 from benchmark.errors import BenchmarkError
@@ -84,5 +84,5 @@ def leaderboard(out: Path | None) -> None:
     click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
 
 
-for command in (evaluate, merge, attack, external, transfer, paper, bench, status, clean, data):
+for command in (evaluate, again, merge, attack, external, transfer, paper, bench, status, clean, data):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""The commands about evaluations: evaluate, merge, attack, and what they leave in the cache: status, clean."""
+"""The commands about evaluations: evaluate, again, merge, attack, and what they leave in the cache: status, clean."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from benchmark.protocol import FULL_GRID, PROTOCOLS
 if TYPE_CHECKING:
     from benchmark.evaluation.entry import Outcome
 
+RAN_BY = click.option(
+    "--ran-by",
+    default="",
+    envvar="ONCOROBUST_RAN_BY",
+    metavar="NAME",
+    help="Who runs this; kept beside the record and shown on the page. Or set ONCOROBUST_RAN_BY.",
+)
 MODALITY = click.Choice([*MODALITIES, "all"])
 ENTRY_OPTIONS = (
     click.argument("submission"),
@@ -40,6 +47,7 @@ def _entry_options(command: Any) -> Any:
 @click.option(
     "--attack-seeds", metavar="K", type=click.IntRange(2), help="Only tell the spread over K seeds."
 )
+@RAN_BY
 @click.option(
     "--second-opinion", is_flag=True, help="Then let AutoAttack by its authors try what still stands."
 )
@@ -53,6 +61,7 @@ def evaluate(
     fresh: bool,
     blocks: str | None,
     attack_seeds: int | None,
+    ran_by: str,
     second_opinion: bool,
 ) -> None:
     """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
@@ -70,7 +79,7 @@ def evaluate(
     else:
         from benchmark.evaluation.entry import run_entry
 
-        _tell([run_entry(name, each, track, asked, fresh, device) for name, each in entries])
+        _tell([run_entry(name, each, track, asked, fresh, device, ran_by=ran_by) for name, each in entries])
     if second_opinion:
         from benchmark.evaluation.evidence import ask_second_opinion
 
@@ -105,7 +114,30 @@ def _tell_spread(entries: list[tuple[str, str]], track: str, protocol: str, seed
 
 @click.command()
 @_entry_options
-def merge(submission: str, modality: str, track: str, protocol: str, full_grid: bool, device: str) -> None:
+@RAN_BY
+def again(
+    submission: str, modality: str, track: str, protocol: str, full_grid: bool, device: str, ran_by: str
+) -> None:
+    """Evaluate SUBMISSION from nothing and say beside its record whether the same verdicts came out.
+
+    The record stays. The page tells who made it, and whether a maintainer has evaluated it anew.
+
+    Example: oncorobust again vgg16-slim-naive --modality ct --ran-by 'A. Reader, St. Elsewhere'
+    """
+    from benchmark.evaluation.again import run_again
+
+    asked = protocol + FULL_GRID if full_grid else protocol
+    for name, each in _entries(submission, modality, track):
+        for line in run_again(name, each, track, ran_by, asked, device):
+            click.echo(line)
+
+
+@click.command()
+@_entry_options
+@RAN_BY
+def merge(
+    submission: str, modality: str, track: str, protocol: str, full_grid: bool, device: str, ran_by: str
+) -> None:
     """Write the record of SUBMISSION from blocks that `evaluate --blocks i/n` computed, on this or other machines.
 
     All share one cache folder (ONCOROBUST_CACHE). Refused while blocks are missing.
@@ -116,7 +148,7 @@ def merge(submission: str, modality: str, track: str, protocol: str, full_grid: 
 
     asked = protocol + FULL_GRID if full_grid else protocol
     entries = _entries(submission, modality, track)
-    _tell([run_merge(name, each, track, asked, device) for name, each in entries])
+    _tell([run_merge(name, each, track, asked, device, ran_by) for name, each in entries])
 
 
 def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]]:

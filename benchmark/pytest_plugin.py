@@ -6,6 +6,7 @@ a test asks for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--track", default="phantom", help="phantom, or a folder of images")
     group.addoption("--protocol", default="standard", help=", ".join(PROTOCOLS))
     group.addoption("--fresh", action="store_true", help="evaluate also what has a current record")
+    group.addoption(
+        "--ran-by",
+        default=os.environ.get("ONCOROBUST_RAN_BY", ""),
+        help="who runs this, kept beside records that are written; or set ONCOROBUST_RAN_BY",
+    )
     group.addoption(
         "--second-opinion",
         action="store_true",
@@ -94,7 +100,9 @@ def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
         told = ""
         try:
             with capture.global_and_fixture_disabled():  # the progress bar is for the person who waits
-                outcome = run_entry(*entry, option("track"), option("protocol"), option("fresh"))
+                outcome = run_entry(
+                    *entry, option("track"), option("protocol"), option("fresh"), ran_by=option("ran_by")
+                )
                 if option("second_opinion"):
                     from benchmark.evaluation.evidence import ask_second_opinion
 

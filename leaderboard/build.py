@@ -19,6 +19,7 @@ from benchmark.record import Record
 from leaderboard.evidence import best_known_cells, read_best_known
 from leaderboard.pages import index_page, table_name
 from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
+from leaderboard.runs import read_all_runs, runs_cells
 from leaderboard.tables import Table, collect
 from leaderboard.words import training_words
 
@@ -44,9 +45,8 @@ def build(results_root: Path, site: Path) -> Path:
     results_root, site = Path(results_root).resolve(), Path(site).resolve()
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
-    files = _files(
-        collect(records, seconds, read_best_known(results_root, records)), read_papers(results_root, records)
-    )
+    best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
+    files = _files(collect(records, seconds, best, runs), read_papers(results_root, records))
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -126,6 +126,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
+    header += ["run_by", "run_again_by_maintainer", "differing_verdicts"]
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -137,7 +138,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.missed_clean, row.missed, row.false_alarms, row.median_epsilon]
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
-        line += best_known_cells(row.best_known)
+        line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
         lines.append(line)
     return lines
 

@@ -15,6 +15,7 @@ from leaderboard.evidence import best_known_view
 from leaderboard.groups import PUBLIC_TRACKS
 from leaderboard.paper import Paper, paper_view
 from leaderboard.protocols import protocol_anchor, protocol_view
+from leaderboard.runs import runs_words
 from leaderboard.tables import Gain, Row, Table
 from leaderboard.views import (
     Badge,
@@ -151,6 +152,7 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         curve=tuple(number(point.worst) for point in row.curve),
         noise=tuple(number(point.noise) for point in row.curve),
         best_known=best_known_view(row.best_known),
+        runs=runs_words(row.runs, table.track),
     )
 
 

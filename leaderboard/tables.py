@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
@@ -63,6 +64,7 @@ class Row:
     seconds: float | None
     curve: tuple[Point, ...]
     best_known: BestKnown | None = None
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def collect(
     records: Sequence[Record],
     seconds: Mapping[str, float] | None = None,
     best: Mapping[str, BestKnown] | None = None,
+    runs: Mapping[str, Runs] | None = None,
 ) -> tuple[Table, ...]:
     """Group records into tables and compute every figure.
 
@@ -104,14 +107,20 @@ def collect(
         records: of any track, modality and protocol.
         seconds: what an evaluation took, keyed "<track>/<modality>/<submission>".
         best: best known of the entries that others attacked, keyed alike; it moves no figure and no rank.
+        runs: who ran the entries, keyed alike.
 
     Raises:
         DataError: records of one table differ in protocol or images, so they cannot be compared.
     """
-    return tuple(_table(group, seconds or {}, best or {}) for group in by_table(records))
+    return tuple(_table(group, seconds or {}, best or {}, runs or {}) for group in by_table(records))
 
 
-def _table(records: Sequence[Record], seconds: Mapping[str, float], best: Mapping[str, BestKnown]) -> Table:
+def _table(
+    records: Sequence[Record],
+    seconds: Mapping[str, float],
+    best: Mapping[str, BestKnown],
+    runs: Mapping[str, Runs],
+) -> Table:
     check_comparable(records)
     first = records[0]
     ranks = _ranks(records)
@@ -122,6 +131,7 @@ def _table(records: Sequence[Record], seconds: Mapping[str, float], best: Mappin
             ranks.get(record.submission),
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
+            runs.get(f"{home}/{record.submission}"),
         )
         for record in records
     ]
@@ -157,7 +167,9 @@ def _ranks(records: Sequence[Record]) -> dict[str, int]:
     return ranks
 
 
-def _row(record: Record, rank: int | None, seconds: float | None, best: BestKnown | None) -> Row:
+def _row(
+    record: Record, rank: int | None, seconds: float | None, best: BestKnown | None, runs: Runs | None
+) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
     clean = balanced_accuracy(record.clean_correct, record.labels)
@@ -185,6 +197,7 @@ def _row(record: Record, rank: int | None, seconds: float | None, best: BestKnow
         seconds=seconds,
         curve=(Point("0", clean, clean), *points),
         best_known=best,
+        runs=runs,
     )
 
 

@@ -63,6 +63,7 @@ class EntryView:
     curve: tuple[str, ...]
     noise: tuple[str, ...]
     best_known: BestKnownView | None
+    runs: str
 
 
 @dataclass(frozen=True)

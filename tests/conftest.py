@@ -18,6 +18,7 @@ def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("ONCOROBUST_CACHE", str(folder))
     monkeypatch.setenv("ONCOROBUST_WORKERS", "1")
+    monkeypatch.delenv("ONCOROBUST_RAN_BY", raising=False)
     return folder
 
 

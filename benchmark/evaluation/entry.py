@@ -16,6 +16,7 @@ from benchmark.evaluation.blocks import Failure
 from benchmark.evaluation.engine import choose_device, compute, conclude, evaluate, save_times
 from benchmark.evaluation.plan import Plan, blocks_folder, make_plan, parse_share
 from benchmark.evaluation.verify import Verification, is_current, verify
+from benchmark.evidence.runs import checked_name, sign
 from benchmark.files import require_writable
 from benchmark.folders import results_folder
 from benchmark.protocol import AttackSpec, Protocol, get_protocol
@@ -74,17 +75,21 @@ def run_entry(
     fresh: bool = False,
     device: str = "auto",
     progress: bool = True,
+    ran_by: str = "",
 ) -> Outcome:
     """Evaluate one entry on one modality, or verify its record where it has a current one.
 
     Args:
         name: a submission's name or folder. track: as in `load_split`.
         fresh: evaluate also where there is a current record.
+        ran_by: who does it, kept beside a record that is written.
 
     Raises:
         BenchmarkError: whatever cannot be read, judged or written; what was written before still stands.
     """
     started = time.perf_counter()
+    if ran_by:
+        checked_name(ran_by)
     chosen = get_protocol(protocol)
     model, split = loaded(name, modality, track, chosen)
     folder = records_folder(track, protocol) / modality
@@ -99,6 +104,8 @@ def run_entry(
     with naming(model, modality):
         record = evaluate(model, split, chosen, device, "auto", progress, validation_part(modality, track))
     path = finish(record, model, split, folder, device)
+    if ran_by:
+        sign(record, folder, ran_by)
     seconds = time.perf_counter() - started
     save_times(path, seconds, str(choose_device(device)))
     return Outcome(record, path, seconds, None)
@@ -124,8 +131,13 @@ def run_share(
     return len(plan.jobs) - len(plan.waiting()), len(plan.jobs), failures
 
 
-def run_merge(name: str, modality: str, track: str, protocol: str, device: str = "auto") -> Outcome:
+def run_merge(
+    name: str, modality: str, track: str, protocol: str, device: str = "auto", ran_by: str = ""
+) -> Outcome:
     """Write the record of an entry whose blocks were computed in shares.
+
+    Args:
+        ran_by: as in `run_entry`.
 
     Raises:
         DataError: blocks are missing; it says which and how to compute them.
@@ -144,6 +156,8 @@ def run_merge(name: str, modality: str, track: str, protocol: str, device: str =
     with naming(model, modality):
         record = conclude(plan, [], [], model, validation_part(modality, track))
     path = finish(record, model, plan.split, folder, device)
+    if ran_by:
+        sign(record, folder, ran_by)
     return Outcome(record, path, time.perf_counter() - started, None)
 
 
@@ -176,11 +190,16 @@ def validation_part(modality: str, track: str) -> Split | None:
 def finish(record: Record, model: SubmittedModel, split: Split, folder: Path, device: str) -> Path:
     """Save a record; its blocks are then done with, unless some are missing and can be tried again."""
     path = record.save(folder)
+    forget_blocks(record, model, split, device)
+    return path
+
+
+def forget_blocks(record: Record, model: SubmittedModel, split: Split, device: str) -> None:
+    """Remove the blocks that a record was made of, unless some are missing."""
     if not record.missing:
         protocol = get_protocol(record.protocol["name"])
         asked = split.first_patients(protocol.images)
         rmtree(blocks_folder(model, asked, protocol, choose_device(device)), ignore_errors=True)
-    return path
 
 
 def run_attack(

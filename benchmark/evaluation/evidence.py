@@ -36,7 +36,7 @@ def ask_second_opinion(
     Raises:
         DataError: there is no current record. SubmissionError: an attack or the model raised.
     """
-    record, model, split, folder = _entry(name, modality, track, protocol)
+    record, model, split, folder = recorded(name, modality, track, protocol)
     opinion = second_opinion(record, model, split, device, progress)
     path = save_second_opinion(opinion, record, folder)
     yield (
@@ -64,7 +64,7 @@ def add_files(
     Raises:
         DataError: there is no current record, or a file cannot be used; those before it are written.
     """
-    record, model, split, folder = _entry(name, modality, track, protocol)
+    record, model, split, folder = recorded(name, modality, track, protocol)
     path = folder
     for file in files:
         standing = best_known(record, folder).robust
@@ -109,7 +109,14 @@ def transfer_lines(
     yield f"wrote {path}"
 
 
-def _entry(name: str, modality: str, track: str, protocol: str) -> tuple[Record, SubmittedModel, Split, Path]:
+def recorded(
+    name: str, modality: str, track: str, protocol: str
+) -> tuple[Record, SubmittedModel, Split, Path]:
+    """An entry's record, its model, its split, and the folder of the record, which can be written.
+
+    Raises:
+        DataError: there is no record.
+    """
     model, split = loaded(name, modality, track, get_protocol(protocol))
     folder = records_folder(track, protocol) / modality
     path = folder / f"{model.submission.name}.json"

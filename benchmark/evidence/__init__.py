@@ -3,9 +3,10 @@
     <folder>/<submission>.second-opinion.json   AutoAttack by its authors, on the survivors at the headline ε
     <folder>/<submission>.external.json         adversarial images that third parties sent, checked and judged here
     <folder>/all.transfer.json                  each entry's adversarial images judged on every other entry
+    <folder>/<submission>.runs.json             who made the record, and who evaluated it anew
 
 Each names the record it is of by the checksum of its table; what is of another record is passed over, with a
-sentence. What they break lowers "best known", which stands beside the protocol's number and never moves a rank.
+sentence. What is broken lowers "best known", which stands beside the protocol's number and never moves a rank.
 """
 
 from __future__ import annotations
@@ -76,3 +77,27 @@ class ExternalImages:
     link: str
     images: int
     broken: tuple[Broken, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation of an entry from nothing: who ran it, on which day (UTC), on which kind of device.
+
+    differing: how many verdicts (image × attack × ε, and clean) are other than the record's, of `verdicts`; both are 0
+        for the run that made the record.
+    """
+
+    by: str
+    date: str
+    device: str
+    differing: int = 0
+    verdicts: int = 0
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Who made a record (None: not told), and who evaluated the entry anew, the first first."""
+
+    record_sha256: str
+    made: Run | None
+    again: tuple[Run, ...] = ()

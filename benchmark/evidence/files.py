@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import DataError
-from benchmark.evidence import Broken, ExternalImages, SecondOpinion
+from benchmark.evidence import Broken, ExternalImages, Run, Runs, SecondOpinion
 from benchmark.files import replace_file
 from benchmark.record import Record
 from benchmark.statistics import balanced_accuracy
 
 FORMAT = 1
-SECOND_OPINION, EXTERNAL, TRANSFER = "second-opinion", "external", "transfer"
+SECOND_OPINION, EXTERNAL, TRANSFER, RUNS = "second-opinion", "external", "transfer", "runs"
 
 
 def save_second_opinion(opinion: SecondOpinion, record: Record, folder: Path) -> Path:
@@ -80,6 +80,32 @@ def read_external(record: Record, folder: Path) -> tuple[ExternalImages, ...]:
         return ()
     try:
         return tuple(ExternalImages(**one | {"broken": _broken(one["broken"])}) for one in body["files"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def save_runs(runs: Runs, record: Record, folder: Path) -> Path:
+    """Write who ran an entry beside its record; returns the path.
+
+    Raises:
+        DataError: the folder cannot be written; what was there still is.
+    """
+    return _write(beside(record, folder, RUNS), _head(record) | asdict(runs))
+
+
+def read_runs(record: Record, folder: Path) -> Runs | None:
+    """Who ran the entry of a record, of whatever record of it; None where nobody said so.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = beside(record, folder, RUNS)
+    body = _read(path)
+    if body is None:
+        return None
+    try:
+        made = body["made"] and Run(**body["made"])
+        return Runs(body["record_sha256"], made, tuple(Run(**one) for one in body["again"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
 
