@@ -213,13 +213,16 @@ def export_command(track: Path, aggregates: Path) -> None:
 
 @data.command("draw-test")
 @click.argument("modality", type=click.Choice(list(MODALITIES)))
-def draw_test(modality: str) -> None:
+@click.option("--audit", is_flag=True, help="Audit the part that is there.")
+def draw_test(modality: str, audit: bool) -> None:
     """Draw the phantom test part of a new generator version, once, from a seed nobody has used.
+
+    With --audit the part stays as it was drawn; its noise and what its audit finds are written into its notes anew.
 
     Example: oncorobust data draw-test ct
     """
-    from benchmark.data.phantom import draw_test_part
+    from benchmark.data.phantom import audit_test_part, draw_test_part
     from benchmark.data.split import Split
 
-    path = draw_test_part(modality)
+    path = audit_test_part(modality) if audit else draw_test_part(modality)
     click.echo(f"wrote {path}\nsha256 of the split {Split.load(path).sha256}")

@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from benchmark.evidence import Run, Runs
-from benchmark.evidence.files import read_runs
+from benchmark.evidence.runs import runs_of
 from benchmark.record import Record
-from benchmark.record.files import table_sha256
 from leaderboard.words import plain_text
 
 MAINTAINERS = Path(__file__).with_name("maintainers.toml")
@@ -25,8 +24,7 @@ def read_all_runs(results_root: Path, records: Sequence[Record]) -> dict[str, Ru
     found = {}
     for record in records:
         home = f"{record.track}/{record.modality}"
-        runs = read_runs(record, Path(results_root) / home)
-        if runs is not None and runs.record_sha256 == table_sha256(record):
+        if runs := runs_of(record, Path(results_root) / home):
             found[f"{home}/{record.submission}"] = runs
     return found
 

@@ -103,7 +103,7 @@ def test_an_interrupt_says_that_nothing_is_lost(run, constant, monkeypatch):
 
 
 def test_a_bug_of_ours_is_not_dressed_as_a_sentence(run, constant, monkeypatch):
-    monkeypatch.setattr("benchmark.evaluation.entry.run_entry", lambda *_: 1 / 0)
+    monkeypatch.setattr("benchmark.evaluation.entry.run_entry", lambda *_, **__: 1 / 0)
 
     assert isinstance(run("evaluate constantlike").exception, ZeroDivisionError)
 

@@ -13,8 +13,11 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from benchmark import load_split
 from benchmark.cli import main
+from benchmark.data.audit import audit
+from benchmark.data.audit.noise import noise_notes
 from benchmark.data.phantom.as_mets_to_brain import SIGNAL
 from benchmark.data.split import LEVELS, Split
+from benchmark.modality import MODALITIES
 
 STORED = 0.5 / LEVELS  # a prepared image is rounded to 16 bits
 HALF_HU = 0.5 / 1400
@@ -113,3 +116,18 @@ def test_films_of_another_part_are_not_of_the_collection_s_test_part(tmp_path, c
     found = prepared("cbis-ddsm", "validation", 12, tmp_path / "tree", cache)
     assert found.patients == 4
     assert all(name.startswith("Mass-Training_") for name in found.image_ids)
+
+
+@pytest.mark.parametrize("modality", ["ct", "mammogram", "mri"])
+def test_the_committed_test_part_says_how_noisy_it_is_and_what_its_audit_found(modality):
+    test = load_split(modality)
+
+    measured = noise_notes(replace(test, notes={}))
+    assert {key: test.notes[key] for key in measured} == pytest.approx(measured)
+    assert test.notes["audit"]["overlap"] == {
+        part: {"patients": 0, "exact_copies": 0, "near_copies": 0} for part in ("train", "validation")
+    }
+    alone = audit({"test": test}).described("test")
+    assert test.notes["audit"] | {"overlap": {}, "pixel_logistic_accuracy": None} == alone
+    told = MODALITIES[modality].told("0.004", test.notes)
+    assert told.endswith(" σ") == (modality != "mri"), "of brains noise cannot be told from structure"

@@ -39,6 +39,16 @@ def sign(record: Record, folder: Path, by: str) -> Path:
     return save_runs(Runs(table_sha256(record), _run(record, by)), record, folder)
 
 
+def runs_of(record: Record, folder: Path) -> Runs | None:
+    """Who ran the entry, as far as the file beside it speaks of this very record.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    runs = read_runs(record, folder)
+    return runs if runs and runs.record_sha256 == table_sha256(record) else None
+
+
 def add_run(record: Record, fresh: Record, folder: Path, by: str) -> Path:
     """Say beside a record that somebody evaluated the entry anew, and how many verdicts came out otherwise.
 
@@ -47,8 +57,7 @@ def add_run(record: Record, fresh: Record, folder: Path, by: str) -> Path:
     Raises:
         DataError: `by` is no name, the file there is damaged, or the folder cannot be written.
     """
-    sha256, known = table_sha256(record), read_runs(record, folder)
-    runs = known if known and known.record_sha256 == sha256 else Runs(sha256, None)
+    runs = runs_of(record, folder) or Runs(table_sha256(record), None)
     differing, verdicts = compared(record, fresh)
     run = replace(_run(fresh, by), differing=differing, verdicts=verdicts)
     others = tuple(one for one in runs.again if one.by != run.by)

@@ -232,7 +232,10 @@ def _part_warnings(part: PartAudit) -> Iterator[str]:
     if part.constant:
         yield f"{part.constant} images have one value everywhere"
     if part.saturated > SATURATED:
-        yield f"{part.saturated:.0%} of the pixels are black or white; the window may not fit"
+        yield (
+            f"{part.saturated:.0%} of the pixels are black or white: background that was taken away, or a window that "
+            "does not fit (`oncorobust data show` tells which)"
+        )
     if part.alike:
         yield f"{part.alike} pairs of pictures of different patients look the same; are they one patient?"
     # By chance alone few patients give large AUCs; three standard errors of a blind number (Mann-Whitney) are not.
