@@ -169,9 +169,12 @@ def _planned(name: str, modality: str, track: str, protocol: str, device: str) -
 
 
 def loaded(name: str, modality: str, track: str, protocol: Protocol) -> tuple[SubmittedModel, Split]:
-    """The model of an entry, and the part of a track that a protocol asks for."""
+    """The model of an entry, checked but without its weights in memory, and the part of a track that a protocol asks for.
+
+    Whoever computes with it, this process or another, reads two instances of its own (`source.FolderSource`).
+    """
     split = load_split(modality, track, part_of_track(track, protocol))
-    return load_submission(name, modality, track), split
+    return load_submission(name, modality, track).to("meta"), split
 
 
 def part_of_track(track: str, protocol: Protocol) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -93,8 +93,10 @@ def make_plan(
     source: FolderSource | BareSource
     if isinstance(model, SubmittedModel):
         name, identity = model.submission.name, model.identity
-        layout = choose_layout(model, identity, split.image_size, micro_batch, device)
-        source = FolderSource(model.submission.folder, split.modality, split.track, layout)
+        usual = FolderSource(model.submission.folder, split.modality, split.track)
+        attacked, _ = usual.models()
+        layout = choose_layout(attacked.to(device), identity, split.image_size, micro_batch, device)
+        source = replace(usual, layout=layout)
         folder = folder or blocks_folder(model, split, protocol, device)
     else:
         name, identity, source = type(model).__name__, _identity(model), BareSource.of(model)
