@@ -100,7 +100,7 @@ def identity(
         "validation images": validation.sha256,
         "seed": seed,
         "device": f"{device.type} {processor}",
-        "PyTorch": torch.__version__,
+        "PyTorch": str(torch.__version__),
     }
 
 

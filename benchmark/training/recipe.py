@@ -26,6 +26,12 @@ def _on_the_grid(epsilon: float) -> float:
     return epsilon
 
 
+def _some(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not given:
+        raise ValueError("give at least one")
+    return given
+
+
 Epsilon = Annotated[float, AfterValidator(_on_the_grid)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -51,7 +57,7 @@ class Stage(_Table):
 
 
 class _Attack(_Table):
-    stages: tuple[Stage, ...] = Field(min_length=1, strict=False)
+    stages: Annotated[tuple[Stage, ...], Field(strict=False), AfterValidator(_some)]
     step: StepSize
 
 
@@ -135,7 +141,7 @@ class Recipe(_Table):
 
     name: str
     title: str
-    sources: tuple[str, ...] = Field(min_length=1, strict=False)
+    sources: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_some)]
     naive_epochs: int = Field(ge=0, le=10_000)
     batch: int = Field(ge=2, le=65_536)
     learning_rate: float = Field(gt=0, le=10)

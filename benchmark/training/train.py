@@ -143,6 +143,8 @@ def _one_epoch(
     loss = total / (steps * recipe.batch)
     epoch = Epoch(number, rate, epsilon, loss, *found, passes.forward, passes.backward, course.returns)
     course.log.append(epoch)
+    if guarded(recipe, number):
+        course.remember_as_good()
     accuracy = found[1] if recipe.attack else found[0]
     if measured and (course.best is None or accuracy > course.best.accuracy):
         course.best = Best(accuracy, epoch, kept(weights.state_dict()))
@@ -206,7 +208,6 @@ def _still_good(
     share = float(watched.labels.mean())
     if robust > max(share, 1 - share):
         course.reference = max(robust, course.reference or 0.0)
-    course.remember_as_good()
     return True
 
 
