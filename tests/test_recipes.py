@@ -120,14 +120,34 @@ def test_a_recipe_of_ones_own_is_read_from_its_path(tmp_path):
         ),
         ("batch = 8\n", "", "  batch: is missing; nothing is assumed"),
         ("batch = 8", 'batch = "8"', "  batch: it should be a valid integer (got 8)"),
-        ("learning_rate = 1e-3", "learning_rate = nan", "  learning_rate: it should be a finite number (got nan)"),
+        (
+            "learning_rate = 1e-3",
+            "learning_rate = nan",
+            "  learning_rate: it should be a finite number (got nan)",
+        ),
         ("decay = 0.9\n", "decay = 1.5\n", "  averaging.decay: it should be less than 1 (got 1.5)"),
-        ("steps = 1\nstep = 0.5\nstart", "steps = 0\nstep = 0.5\nstart", "  attack.steps: it should be greater than or equal to 1 (got 0)"),
-        ("epochs = 4 }", "epochs = 4, ramp_epochs = 4 }", "  attack.stages.0: ramp_epochs 4 leaves none of the 4 epochs at ε"),
-        ("[validation]\nevery = 1\nepsilon = 0.02", "[validation]\nevery = 1", "  recipe: an adversarial recipe is chosen under attack: give [validation] epsilon, steps and step"),
-        ("[guard]", "[awp]\ngamma = 0.01\nwarm_up_epochs = 5\n[guard]", "  recipe: [awp] warm_up_epochs 5 leaves none of the 5 epochs"),
+        (
+            "steps = 1\nstep = 0.5\nstart",
+            "steps = 0\nstep = 0.5\nstart",
+            "  attack.steps: it should be greater than or equal to 1 (got 0)",
+        ),
+        (
+            "epochs = 4 }",
+            "epochs = 4, ramp_epochs = 4 }",
+            "  attack.stages.0: ramp_epochs 4 leaves none of the 4 epochs at ε",
+        ),
+        (
+            "[validation]\nevery = 1\nepsilon = 0.02",
+            "[validation]\nevery = 1",
+            "  recipe: an adversarial recipe is chosen under attack: give [validation] epsilon, steps and step",
+        ),
+        (
+            "[guard]",
+            "[awp]\ngamma = 0.01\nwarm_up_epochs = 5\n[guard]",
+            "  recipe: [awp] warm_up_epochs 5 leaves none of the 5 epochs",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named(refused, old, new, sentence):
     first, *found = refused((old, new))
 

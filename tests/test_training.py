@@ -427,14 +427,15 @@ def interrupted(recipe, keeper, after):
         trained(recipe, keeper=keeper, report=die)
 
 
+@pytest.mark.parametrize("rising", [0.1, -0.1], ids=["the last is best", "the first is best"])
 @pytest.mark.parametrize("after", [2, 4])
-def test_a_resumed_training_knows_its_best_weights_its_guard_and_its_average(monkeypatch, after):
+def test_a_resumed_training_knows_its_best_weights_its_guard_and_its_average(monkeypatch, after, rising):
     recipe = guarded(fall=0.3).model_copy(update={"averaging": naive(averaging={"decay": 0.9}).averaging})
     answers = {2: 0.8, 3: 0.75, 4: 0.7, 5: 0.1}
 
     def accuracies(model, split, epsilon, steps, step, seed, device):
         number = told[-1] + 1
-        return (1.0, answers.pop(number, 0.8)) if steps == 1 else (0.9, 1 - 0.1 * number)
+        return (1.0, answers.pop(number, 0.8)) if steps == 1 else (0.9, 0.6 + rising * number)
 
     monkeypatch.setattr(LOOP, "accuracies", accuracies)
     told = [0]

@@ -183,7 +183,7 @@ def test_dropout_is_the_same_for_both_sides_of_trades():
     both = trades(model, images, images, labels, 6.0)
     torch.manual_seed(0)
 
-    assert float(both) == pytest.approx(float(cross_entropy(model, images, labels)))
+    assert both.item() == pytest.approx(cross_entropy(model, images, labels).item())
 
 
 def test_one_logit_counts_as_disease_above_zero():
@@ -231,10 +231,18 @@ def test_awp_puts_all_back_after_an_error():
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()
 
-    with pytest.raises(KeyError), perturbed(model, lambda: model.weight.sum(), 0.01):
-        assert not torch.equal(model.weight, before)
-        raise KeyError
+    moved = None
 
+    def fail():
+        nonlocal moved
+        with perturbed(model, lambda: model.weight.sum(), 0.01):
+            moved = model.weight.detach().clone()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+
+    assert not torch.equal(moved, before)
     assert torch.equal(model.weight, before)
 
 
