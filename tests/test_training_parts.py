@@ -211,12 +211,12 @@ def test_awp_moves_each_weight_by_its_share_raises_the_loss_and_puts_all_back():
     def loss():
         return cross_entropy(model, images, labels)
 
-    at_first = float(loss())
+    at_first = loss().item()
     model.load_state_dict(before)
     with perturbed(model, loss, 0.01):
         inside = {name: value.detach().clone() for name, value in model.named_parameters()}
         statistics = {name: value.clone() for name, value in model.named_buffers()}
-        raised = float(loss())
+        raised = loss().item()
     for buffer, value in zip(model.buffers(), statistics.values(), strict=True):
         buffer.copy_(value)
 
