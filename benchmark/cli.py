@@ -13,8 +13,8 @@ from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, transfer
 from benchmark.cli_paper import paper
+from benchmark.cli_train import train
 from benchmark.errors import BenchmarkError
-from benchmark.modality import MODALITIES
 
 
 class _Sentences(click.Group):
@@ -27,7 +27,10 @@ class _Sentences(click.Group):
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished blocks are kept, the same command goes on from there", err=True)
+            click.echo(
+                "interrupted; finished blocks and epochs are kept, the same command goes on from there",
+                err=True,
+            )
             sys.exit(130)
 
 
@@ -51,27 +54,6 @@ def check(submission: str) -> None:
 
 
 @main.command()
-@click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
-@click.option("--recipe", required=True, help="A recipe of benchmark/training/recipes.")
-@click.option("--architecture", default="vgg16-slim", show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights and the log."
-)
-def train(modality: str, recipe: str, architecture: str, seed: int, out: Path) -> None:
-    """Train an architecture on the phantom track's train part; the test part is never read.
-
-    Writes OUT/MODALITY.safetensors and OUT/MODALITY.log.csv and prints the checksum for submission.toml.
-
-    Example: oncorobust train --modality ct --recipe naive --out submissions/vgg16-slim-naive
-    """
-    from benchmark.training.command import train_to_files
-
-    for line in train_to_files(modality, recipe, architecture, seed, out, click.echo):
-        click.echo(line)
-
-
-@main.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Where to build; leaderboard/site by default.")
 def leaderboard(out: Path | None) -> None:
     """Build the static page from the committed records.
@@ -84,5 +66,5 @@ def leaderboard(out: Path | None) -> None:
     click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
 
 
-for command in (evaluate, again, merge, attack, external, transfer, paper, bench, status, clean, data):
+for command in (evaluate, again, merge, attack, external, transfer, paper, bench, status, clean, data, train):
     main.add_command(command)

@@ -99,7 +99,7 @@ def test_an_interrupt_says_that_nothing_is_lost(run, constant, monkeypatch):
     result = run("evaluate constantlike")
 
     assert result.exit_code == 130
-    assert "finished blocks are kept" in result.output
+    assert "finished blocks and epochs are kept" in result.output
 
 
 def test_a_bug_of_ours_is_not_dressed_as_a_sentence(run, constant, monkeypatch):

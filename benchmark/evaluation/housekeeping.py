@@ -1,4 +1,4 @@
-"""What evaluations leave in the cache: unfinished blocks, adversarial images. What is there, and how to be rid of it."""
+"""What evaluations and trainings leave in the cache. What is there, and how to be rid of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ KINDS = {
     "adversarial": "worst images of evaluations; needed for transfer, made again by --fresh",
     "second-opinion": "finished parts of second opinions that are not written yet",
     "paper": "finished blocks of the published protocol that have no result yet",
+    "training": "epochs of interrupted trainings that have no weights yet",
     "layouts": "which memory layout was faster for a model",
     "phantom": "drawn train, validation and large parts; drawn again when asked for",
 }

@@ -1,17 +1,25 @@
-"""Training to files: weights, a log, and the checksum that `submission.toml` states."""
+"""Training to files: weights, a log with its picture, and the checksum that `submission.toml` states."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from benchmark.data.tracks import load_split
-from benchmark.files import replace_file, require_writable
-from benchmark.training.recipe import read_recipe
-from benchmark.training.train import Epoch, train
+import torch
+
+from benchmark.data.split import Split
+from benchmark.data.tracks import load_split, track_name
+from benchmark.evaluation.engine import choose_device
+from benchmark.files import replace_files, require_writable
+from benchmark.training.checkpoint import keeper_for
+from benchmark.training.course import Epoch
+from benchmark.training.effort import epoch_passes
+from benchmark.training.log import as_csv, as_line, as_svg
+from benchmark.training.recipe import Recipe, read_recipe
+from benchmark.training.train import train
 
 
 def train_to_files(
@@ -21,56 +29,105 @@ def train_to_files(
     seed: int,
     out: Path,
     say: Callable[[str], None] = lambda line: None,
+    track: str = "phantom",
+    device: str = "cpu",
+    fresh: bool = False,
 ) -> Iterator[str]:
-    """Train on the phantom track and write `<modality>.safetensors` and `<modality>.log.csv` into `out`.
+    """Train on a track's train part and write `<modality>.safetensors`, `.log.csv` and `.log.svg` into `out`.
+
+    Args:
+        recipe: a name, or the path of a TOML file.
+        say: told each epoch, and what is out of the ordinary, as it happens.
+        track: as in `load_split`. device: "cpu", "cuda", "auto"; weights are the same every time on one kind.
+        fresh: begin anew where an earlier run was interrupted.
 
     Yields:
-        Lines for the user: the best epoch, the file, its sha256.
+        Lines for the user: the best epoch, the cost, the file, its sha256.
 
     Raises:
-        ProtocolError: unknown recipe. SubmissionError: unknown architecture. DataError: `out` cannot be written.
+        ProtocolError: a recipe or device that cannot be used, a training that diverged. SubmissionError: an
+        architecture that cannot be trained. DataError: parts that cannot be used, files that cannot be written.
     """
     from safetensors.torch import save
 
-    chosen = read_recipe(recipe)
+    chosen, on = read_recipe(recipe, modality), choose_device(device)
     require_writable(out, "--out")
-
-    def report(epoch: Epoch) -> None:
-        say(
-            f"epoch {epoch.number}/{chosen.epochs}  loss {epoch.loss:.3f}  "
-            f"validation clean {epoch.validation_clean:.3f}  robust {epoch.validation_robust:.3f}"
-        )
-
+    training, validation = (load_split(modality, track=track, part=part) for part in ("train", "validation"))
+    name = f"{track_name(track)}-{modality}-{chosen.name}-{architecture}-seed{seed}"
+    keeper = keeper_for(name, identity(chosen, architecture, training, validation, seed, on), say)
+    if fresh:
+        keeper.remove()
+    clock = Clock(chosen, len(training), len(validation))
     result = train(
         architecture,
         chosen,
-        load_split(modality, part="train"),
-        load_split(modality, part="validation"),
+        training,
+        validation,
         seed,
-        report=report,
+        on,
+        report=lambda epoch: say(as_line(epoch, chosen.epochs, clock.left(epoch))),
+        say=say,
+        keeper=keeper,
     )
-    weights = save(dict(result.weights))
+    weights, best = save(dict(result.weights)), result.best
     path = out / f"{modality}.safetensors"
-    replace_file(path, weights)
-    replace_file(path.with_name(f"{modality}.log.csv"), _log(result.log))
-    best = result.best
-    yield (
-        f"best by validation: epoch {best.number}, "
-        f"clean {best.validation_clean:.3f}, robust {best.validation_robust:.3f}"
+    title = f"{architecture} · {chosen.name} · {modality} · {training.name} · seed {seed}"
+    replace_files(
+        {
+            path: weights,
+            path.with_name(f"{modality}.log.csv"): as_csv(result.log),
+            path.with_name(f"{modality}.log.svg"): as_svg(result.log, title),
+        }
     )
+    keeper.remove()
+    under = f", robust {best.validation_robust:.3f}" if chosen.attack else ""
+    yield f"best by validation: epoch {best.number}, clean {best.validation_clean:.3f}{under}"
+    yield clock.cost()
     yield f"wrote {path} ({len(weights) / 1e6:.1f} MB)"
     yield f'sha256 = ["{hashlib.sha256(weights).hexdigest()}"]'
 
 
-def _log(log: tuple[Epoch, ...]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "loss", "validation_clean", "validation_robust"])
-    for epoch in log:
-        writer.writerow(
-            [
-                epoch.number,
-                *(f"{x:.4f}" for x in (epoch.loss, epoch.validation_clean, epoch.validation_robust)),
-            ]
+def identity(
+    recipe: Recipe, architecture: str, training: Split, validation: Split, seed: int, device: torch.device
+) -> dict[str, Any]:
+    """Everything that the weights depend on, in a reader's words."""
+    processor = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+    return {
+        "recipe": recipe.digest,
+        "architecture": architecture,
+        "modality": training.modality,
+        "training images": training.sha256,
+        "validation images": validation.sha256,
+        "seed": seed,
+        "device": f"{device.type} {processor}",
+        "PyTorch": str(torch.__version__),
+    }
+
+
+def _cpu() -> str:
+    return torch.backends.cpu.get_cpu_capability()
+
+
+class Clock:
+    """How long a training takes, by what it has cost so far: an attacked epoch is worth many clean ones."""
+
+    def __init__(self, recipe: Recipe, training: int, validation: int) -> None:
+        self.ahead = [
+            epoch_passes(recipe, number + 1, training, validation) for number in range(recipe.epochs)
+        ]
+        self.started = time.perf_counter()
+        self.forward = self.backward = 0
+
+    def left(self, epoch: Epoch) -> float:
+        """Seconds until the last epoch has ended, told as one ends."""
+        self.forward, self.backward = self.forward + epoch.forward, self.backward + epoch.backward
+        pace = (time.perf_counter() - self.started) / self.forward
+        return pace * sum(each.forward for each in self.ahead[epoch.number :])
+
+    def cost(self) -> str:
+        """A line on what this run has done; of a resumed training, since then."""
+        seconds = time.perf_counter() - self.started
+        return (
+            f"{self.forward} images forward, {self.backward} backward in {seconds / 60:.1f} min: "
+            f"{self.forward / seconds:.0f} a second"
         )
-    return text.getvalue().encode()
