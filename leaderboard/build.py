@@ -20,6 +20,7 @@ from leaderboard.evidence import best_known_cells, read_best_known
 from leaderboard.pages import index_page, table_name
 from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
 from leaderboard.runs import read_all_runs, runs_cells
+from leaderboard.study import study, study_lines
 from leaderboard.tables import Table, collect
 from leaderboard.words import training_words
 
@@ -46,7 +47,7 @@ def build(results_root: Path, site: Path) -> Path:
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
-    files = _files(collect(records, seconds, best, runs), read_papers(results_root, records))
+    files = _files(collect(records, seconds, best, runs), records, read_papers(results_root, records))
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -97,7 +98,7 @@ def _seconds(path: Path) -> float | None:
     return float(took) if isinstance(took, int | float) and math.isfinite(took) else None
 
 
-def _files(tables: Sequence[Table], papers: Mapping[str, Paper]) -> dict[str, str]:
+def _files(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]) -> dict[str, str]:
     """Name → content of every file of the site."""
     # Escaping is set by hand: select_autoescape does not know names that end in .html.j2.
     environment = Environment(
@@ -107,8 +108,15 @@ def _files(tables: Sequence[Table], papers: Mapping[str, Paper]) -> dict[str, st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("index.html.j2").render(page=index_page(tables, papers))
-    files = {"index.html": page, "style.css": (HERE / "static" / "style.css").read_text(encoding="utf-8")}
+    found = study(tables, records, papers)
+    page = index_page(tables, papers, found is not None)
+    files = {
+        "index.html": environment.get_template("index.html.j2").render(page=page),
+        "style.css": (HERE / "static" / "style.css").read_text(encoding="utf-8"),
+    }
+    if found:
+        files["study.html"] = environment.get_template("study.html.j2").render(page=page, study=found)
+        files["study.csv"] = _csv(study_lines(tables, records, papers))
     for table in tables:
         files[f"{table_name(table)}.csv"] = _csv(_table_lines(table))
         files[f"{table_name(table)}-curves.csv"] = _csv(_curve_lines(table))

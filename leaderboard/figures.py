@@ -35,6 +35,11 @@ def series_class(place: int) -> str:
     return f"series-{place % SERIES}"
 
 
+def placeholder(place: int) -> str:
+    """The colour that stands for `series_class(place)` until a drawing is done."""
+    return f"#0000{16 + place % SERIES:02x}"
+
+
 def curves(table: Table, anchor: str, title: str, description: str) -> Markup:
     """Balanced worst-case accuracy over ε of every entry, with the noise control as a faint line.
 
@@ -46,9 +51,10 @@ def curves(table: Table, anchor: str, title: str, description: str) -> Markup:
     def draw(axes: Any) -> None:
         for place, row in enumerate(table.rows):
             _draw_entry(axes, place, row, table.protocol["headline"])
-        _draw_frame(axes, table)
+        draw_epsilons(axes, table)
+        draw_percent(axes, "balanced accuracy, at most")
 
-    return _figure(draw, (7.6, 4.0), anchor, title, description)
+    return drawn(draw, (7.6, 4.0), anchor, title, description)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def coverage(lines: Sequence[CoverageLine], kept: float, anchor: str, title: str
 
     def draw(axes: Any) -> None:
         for line in lines:
-            colour, at = f"#0000{16 + line.place % SERIES:02x}", {"markevery": list(line.marks)}
+            colour, at = placeholder(line.place), {"markevery": list(line.marks)}
             marker = {"marker": MARKERS[line.place % SERIES], "markersize": 4.5}
             share = 100 * line.coverage
             axes.plot(share, 100 * line.clean, color=colour, linewidth=1.8, zorder=3, **marker, **at)
@@ -85,14 +91,19 @@ def coverage(lines: Sequence[CoverageLine], kept: float, anchor: str, title: str
         axes.set_xlim(0, 101)
         axes.set_xticks(range(0, 101, 20), labels=[f"{x} %" for x in range(0, 101, 20)], fontsize=8.5)
         axes.set_xlabel("answered, the least sensitive first", color=INK)
-        _draw_percent(axes, "accuracy of the answered")
+        draw_percent(axes, "accuracy of the answered")
 
-    return _figure(draw, (7.6, 3.2), anchor, title, description)
+    return drawn(draw, (7.6, 3.2), anchor, title, description)
 
 
-def _figure(
+def drawn(
     draw: Callable[[Any], None], size: tuple[float, float], anchor: str, title: str, description: str
 ) -> Markup:
+    """What `draw` puts on a pair of axes, as SVG that may stand inside a page.
+
+    Args:
+        size: in inches. anchor, title, description: as in `curves`.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -106,7 +117,7 @@ def _figure(
 
 
 def _draw_entry(axes: Any, place: int, row: Row, headline: str) -> None:
-    colour = f"#0000{16 + place % SERIES:02x}"
+    colour = placeholder(place)
     line = {
         "color": colour,
         "marker": MARKERS[place % SERIES],
@@ -125,7 +136,8 @@ def _draw_entry(axes: Any, place: int, row: Row, headline: str) -> None:
         )
 
 
-def _draw_frame(axes: Any, table: Table) -> None:
+def draw_epsilons(axes: Any, table: Table) -> None:
+    """The horizontal axis of everything over ε, with the headline marked."""
     # Square roots spread the small ε, where models break, and still have a place for 0.
     axes.set_xscale("function", functions=(lambda x: abs(x) ** 0.5, lambda x: x**2))
     grid = table.protocol["epsilons"]
@@ -139,10 +151,9 @@ def _draw_frame(axes: Any, table: Table) -> None:
     axes.axvline(
         float(table.protocol["headline"]), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), alpha=0.6
     )
-    _draw_percent(axes, "balanced accuracy, at most")
 
 
-def _draw_percent(axes: Any, label: str) -> None:
+def draw_percent(axes: Any, label: str) -> None:
     """A vertical axis from 0 to 100 %, and the ink of everything that is no line."""
     axes.set_ylim(-2, 102)
     axes.set_yticks(range(0, 101, 20), labels=[f"{y} %" for y in range(0, 101, 20)])

@@ -39,11 +39,11 @@ PHANTOM = (
 PRIVATE = "Private: made from a folder of your own. Do not publish this page unless you may publish the data's results."
 
 
-def index_page(tables: Sequence[Table], papers: Mapping[str, Paper]) -> Page:
+def index_page(tables: Sequence[Table], papers: Mapping[str, Paper], study: bool = False) -> Page:
     """The one page: every table, the protocols they were measured under, and how to read them.
 
     Args:
-        papers: results under the paper's protocol, as `read_papers` gives them.
+        papers: results under the paper's protocol, as `read_papers` gives them. study: whether that page is there.
     """
     published = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
     tracks: dict[str, list[TableView]] = {}
@@ -63,6 +63,7 @@ def index_page(tables: Sequence[Table], papers: Mapping[str, Paper]) -> Page:
         tracks=views,
         glance=tuple(table for track in views for table in track.tables if table.ranked),
         protocols=tuple(protocols.values()),
+        study=study,
     )
 
 

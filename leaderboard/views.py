@@ -203,3 +203,4 @@ class Page:
     tracks: tuple[TrackView, ...]
     glance: tuple[TableView, ...]
     protocols: tuple[ProtocolView, ...]
+    study: bool

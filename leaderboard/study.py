@@ -1,0 +1,267 @@
+"""The study: what the paper did, on a track of ours; from the same records, on a page of its own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from benchmark.record import Record
+from benchmark.statistics import Estimate, accuracy_interval
+from leaderboard import figures
+from leaderboard.groups import PUBLIC_TRACKS
+from leaderboard.pages import PHANTOM, PUBLISHED
+from leaderboard.paper import Paper
+from leaderboard.tables import Table
+from leaderboard.words import number, plain_text, slug
+
+ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
+LINES = {"fgsm": (0, (1, 1.5)), "bim": (0, (5, 1.5)), "pgd": (0, (7, 1.5, 1, 1.5)), None: "solid"}
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """A line of the abstract's table: as published, under the paper's protocol here, and in the worst case here."""
+
+    modality: str
+    entry: str
+    swatch: Markup
+    published: str
+    clean: str
+    paper: str
+    paper_interval: str
+    worst: str
+    worst_interval: str
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Quartiles of the smallest change that breaks an image that is right when clean: ε, and the same in a unit."""
+
+    entry: str
+    swatch: Markup
+    quartiles: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """The figures of one modality."""
+
+    anchor: str
+    title: str
+    unit: str
+    curves: Markup
+    sensitivity: Markup
+    quartiles: tuple[Sensitivity, ...]
+    legend: tuple[tuple[Markup, str], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """study.html of one track."""
+
+    track: str
+    warning: str
+    headline: str
+    citation: str
+    url: str
+    note: str
+    abstract: tuple[Abstract, ...]
+    modalities: tuple[Modality, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An entry of the study: its place in its table, and whether it is the naive one."""
+
+    place: int
+    title: str
+    naive: bool
+    record: Record
+    paper: Paper | None
+
+
+def study(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]) -> Study | None:
+    """The study of the first public track on which a trained entry stands beside its naive twin; None without one."""
+    for track in PUBLIC_TRACKS:
+        found = [
+            (table, who)
+            for table in tables
+            if table.track == track and table.ranked and (who := subjects(table, records, papers))
+        ]
+        if found:
+            published = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+            return Study(
+                track=track,
+                warning=PHANTOM if track == "phantom" else "",
+                headline=found[0][0].protocol["headline"],
+                citation=published["citation"],
+                url=f"https://doi.org/{published['doi']}",
+                note=published["note"],
+                abstract=tuple(line for table, who in found for line in _abstract(table, who, published)),
+                modalities=tuple(_modality(table, who) for table, who in found),
+            )
+    return None
+
+
+def subjects(table: Table, records: Sequence[Record], papers: Mapping[str, Paper]) -> tuple[Subject, ...]:
+    """Naive twins that have a record, then the entries trained against attacks, each in the table's order."""
+    own = {
+        record.submission: record
+        for record in records
+        if (record.track, record.modality, record.protocol["name"])
+        == (table.track, table.modality.name, table.protocol["name"])
+    }
+    twins = {gain.twin for gain in table.gains if gain.twin in own}
+    trained = {gain.entry for gain in table.gains if gain.twin in own}
+    found = [
+        Subject(
+            place,
+            plain_text(row.description.get("title")) or row.submission,
+            row.submission in twins,
+            own[row.submission],
+            _current(papers.get(f"{table.track}/{table.modality.name}/{row.submission}")),
+        )
+        for place, row in enumerate(table.rows)
+        if row.submission in twins | trained
+    ]
+    return tuple(sorted(found, key=lambda subject: not subject.naive))
+
+
+def study_lines(
+    tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]
+) -> list[list[Any]]:
+    """Accuracy of each entry of the study under each of the paper's attacks and in the worst case: a CSV."""
+    lines: list[list[Any]] = [
+        ["track", "modality", "submission", "naive", "attack", "epsilon", "accuracy", "papers_protocol"]
+    ]
+    for table in tables:
+        for subject in subjects(table, records, papers) if table.ranked else ():
+            record = subject.record
+            head = [record.track, record.modality, record.submission, subject.naive]
+            for attack in LINES:
+                for epsilon in record.epsilons:
+                    value = record.robust_accuracy(epsilon, attack)
+                    paper = _paper_value(subject, attack, epsilon)
+                    name = attack or "worst case"
+                    lines.append([*head, name, epsilon, value, paper and paper.value])
+    return lines
+
+
+def _current(paper: Paper | None) -> Paper | None:
+    return paper if paper is not None and paper.result.belongs_to(paper.record) else None
+
+
+def _paper_value(subject: Subject, attack: str | None, epsilon: str) -> Estimate | None:
+    if subject.paper is None or attack is None:
+        return None
+    by_epsilon = subject.paper.result.summary(subject.paper.record)["attacks"].get(attack, {})
+    return Estimate(**by_epsilon[epsilon]["papers_protocol"]) if epsilon in by_epsilon else None
+
+
+def _abstract(table: Table, who: Sequence[Subject], published: Mapping[str, Any]) -> Iterator[Abstract]:
+    headline = table.protocol["headline"]
+    numbers = {
+        n["training"]: f"{n['accuracy']:.1f}"
+        for n in published["number"]
+        if n["modality"] == table.modality.name
+    }
+    for subject in who:
+        record = subject.record
+        paper = _paper_value(subject, "pgd", headline)
+        worst = accuracy_interval(record.robust(headline), record.labels, record.patient_ids)
+        yield Abstract(
+            modality=table.modality.title,
+            entry=subject.title,
+            swatch=figures.swatch(subject.place),
+            published=numbers.get("naive" if subject.naive else "adversarial", "–"),
+            clean=number(record.clean_accuracy),
+            paper=number(paper.value if paper else None),
+            paper_interval=_interval(paper),
+            worst=number(worst.value),
+            worst_interval=_interval(worst),
+        )
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
+
+
+def _modality(table: Table, who: Sequence[Subject]) -> Modality:
+    anchor = f"study-{slug(table.modality.name)}"
+    return Modality(
+        anchor=anchor,
+        title=table.modality.title,
+        unit=table.modality.step(table.protocol["headline"], table.notes)[1],
+        curves=_curves(table, who, anchor),
+        sensitivity=_sensitivity(table, who, anchor),
+        quartiles=tuple(_quartiles(table, subject) for subject in who),
+        legend=tuple((figures.swatch(subject.place), subject.title) for subject in who),
+    )
+
+
+def _curves(table: Table, who: Sequence[Subject], anchor: str) -> Markup:
+    def draw(axes: Any) -> None:
+        for subject in who:
+            record = subject.record
+            x = [0.0, *map(float, record.epsilons)]
+            for attack, dashes in LINES.items():
+                shares = [record.robust_accuracy(epsilon, attack) for epsilon in record.epsilons]
+                y = [100 * share for share in (record.clean_accuracy, *shares)]
+                look = {"linewidth": 1.9 if attack is None else 1.1, "linestyle": dashes}
+                axes.plot(x, y, color=figures.placeholder(subject.place), **look)
+        figures.draw_epsilons(axes, table)
+        figures.draw_percent(axes, "accuracy, at most")
+
+    return figures.drawn(
+        draw,
+        (7.6, 3.8),
+        f"{anchor}-curves",
+        f"{table.modality.title}: accuracy over ε, attack by attack",
+        "For each entry four lines: FGSM dotted, BIM dashed, PGD dash-dotted, the worst case over the battery solid.",
+    )
+
+
+def _sensitivity(table: Table, who: Sequence[Subject], anchor: str) -> Markup:
+    end = float(table.protocol["epsilons"][-1])
+
+    def draw(axes: Any) -> None:
+        for subject in who:
+            smallest = np.sort(subject.record.minimal_epsilon)
+            share = 100 * np.arange(1, len(smallest) + 1) / len(smallest)
+            inside = smallest <= end
+            x = [0.0, *smallest[inside], end]
+            y = [0.0, *share[inside], 100 * inside.mean()]
+            axes.step(x, y, where="post", color=figures.placeholder(subject.place), linewidth=1.7)
+        figures.draw_epsilons(axes, table)
+        figures.draw_percent(axes, "images broken, at least")
+
+    return figures.drawn(
+        draw,
+        (7.6, 3.2),
+        f"{anchor}-sensitivity",
+        f"{table.modality.title}: how small a change breaks each image",
+        "For each entry the share of images for which a change of at most ε was found that breaks them; images that "
+        "are wrong to begin with count from 0 on.",
+    )
+
+
+def _quartiles(table: Table, subject: Subject) -> Sensitivity:
+    record, end = subject.record, table.protocol["epsilons"][-1]
+    right = np.sort(record.minimal_epsilon[record.clean_correct])
+    told = []
+    for share in QUARTILES:
+        # The quantile that is one of the images', so that a censored one is not averaged with others.
+        value = float(right[min(len(right) - 1, int(share * len(right)))]) if len(right) else float("nan")
+        inside = value <= float(end)
+        epsilon = f"{value:.4f}" if inside else end
+        sign = "" if inside else ">\N{NO-BREAK SPACE}"
+        told.append((f"{sign}{epsilon}", f"{sign}{table.modality.step(epsilon, table.notes)[0]}"))
+    return Sensitivity(subject.title, figures.swatch(subject.place), tuple(told))
