@@ -88,10 +88,11 @@ def check_model(model: nn.Module, who: str, size: int | None = None) -> None:
 
 def _hint(model: nn.Module, size: int) -> str:
     """What to write into `[input]`, found by trying: other sizes, and three channels."""
-    inner = getattr(model, "inner", model)
-    wrapped = isinstance(inner, Wrapped)
-    networks = list(inner.models) if wrapped else [inner]
-    now = (inner.channels, inner.resize) if wrapped else (1, None)
+    inner: nn.Module = getattr(model, "inner", model)
+    networks: list[nn.Module] = [inner]
+    now: tuple[int, int | None] = (1, None)
+    if isinstance(inner, Wrapped):
+        networks, now = list(inner.models), (inner.channels, inner.resize)
     for channels in sorted((1, 3), key=lambda channels: channels != now[0]):
         for side in (None, *SIDES):
             if (channels, side) != now and _answers(Wrapped(networks, side, channels=channels), size):

@@ -15,6 +15,7 @@ from benchmark.errors import SubmissionError
 from benchmark.evaluation import evaluate
 from benchmark.folders import ROOT
 from benchmark.models import ARCHITECTURES, build
+from benchmark.models.__main__ import FORMS, lines, parameters, told
 from benchmark.models.standardise import Standardise
 from benchmark.models.wrapper import Wrapped
 from benchmark.submission import load_submission
@@ -183,6 +184,34 @@ def test_the_wrapper_s_gradient_is_the_slope_of_what_it_computes():
 
     assert torch.autograd.gradcheck(wrapped, images)
     assert torch.autograd.gradcheck(smaller, images)
+
+
+def test_the_table_of_architectures_is_the_command_s_own():
+    text = (ROOT / "submissions" / "README.md").read_text("utf-8")
+    table = (
+        text.split("<!-- architectures -->")[1].split("<!-- /architectures -->")[0].strip().splitlines()[2:]
+    )
+
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+    assert {form.architecture for form in FORMS} >= set(ARCHITECTURES)
+    assert [row[:4] for row in rows] == [
+        [f"`{form.architecture}`", told(form.options), told(form.wrapper), f"{parameters(form.model()):,}"]
+        for form in FORMS
+    ], "run: python -m benchmark.models"
+    assert all(0 < float(forward) < float(both) for *_, forward, both in rows)
+
+
+def test_the_command_times_every_form_it_lists(monkeypatch):
+    few = [form for form in FORMS if form.architecture in ("constant", "resnet20-gn")]
+    monkeypatch.setattr("benchmark.models.__main__.FORMS", few)
+
+    head, _, *rows = lines(1, 2)
+
+    assert head.count("|") == rows[0].count("|") == rows[1].count("|")
+    slow, fast = ([float(cell) for cell in row.split("|")[-3:-1]] for row in rows)
+    assert slow[1] > slow[0] > fast[0] > 0
+    assert fast[1] > fast[0]
 
 
 # -- weights ---------------------------------------------------------------------------------
