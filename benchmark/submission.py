@@ -19,6 +19,7 @@ from benchmark.errors import IsolationError, SubmissionError
 from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES, get_modality
 from benchmark.models import build
+from benchmark.models.weights import load_weights
 from benchmark.models.wrapper import Wrapped
 from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
 
@@ -186,9 +187,6 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
 
 
 def _load_file(submission: Submission, name: str, expected: str, complaints: list[str]) -> nn.Module:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         model = build(submission.file.architecture, submission.file.architecture_options)
     except SubmissionError as error:
@@ -213,19 +211,7 @@ def _load_file(submission: Submission, name: str, expected: str, complaints: lis
         )
         return model
     try:
-        state = {
-            key: value.float() if value.is_floating_point() else value
-            for key, value in load_file(path).items()
-        }
-        # The weights stay mapped to their file: several processes share one copy of a large model.
-        model.load_state_dict(state, strict=True, assign=True)
-    except (SafetensorError, ValueError) as error:
-        complaints.append(
-            f"weights file {name!r} is not a readable safetensors file ({error}); save it with safetensors.torch.save_file"
-        )
-    except RuntimeError as error:
-        told = " ".join(str(error).split())
-        complaints.append(
-            f"weights file {name!r} does not fit architecture {submission.file.architecture!r}: {told[:400]}"
-        )
+        load_weights(model, path, submission.file.architecture)
+    except SubmissionError as error:
+        complaints.append(f"weights file {name!r} {error}")
     return model

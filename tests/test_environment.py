@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.robustbench_bridge import import_robustbench
+from benchmark.robustbench_import import import_robustbench
 
 
 def test_robustbench_is_the_real_one():

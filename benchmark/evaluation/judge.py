@@ -61,7 +61,8 @@ def complain_of_logits(logits: object, count: int) -> None:
     if logits.ndim != 2 or logits.shape[0] != count or logits.shape[1] not in (1, 2):
         raise SubmissionError(
             f"the model returned shape {tuple(logits.shape)} for {count} images, expected ({count}, 2) = "
-            "[no disease, disease] or (N, 1) where z > 0 means disease; change its last layer"
+            "[no disease, disease] or (N, 1) where z > 0 means disease; "
+            "change its last layer (num_classes in 'architecture_options')"
         )
     bad = int((~torch.isfinite(logits)).any(1).sum())
     if bad:

@@ -9,29 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 
+from benchmark.models.standardise import Standardise
+
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-
-
-class Standardise(nn.Module):
-    """(x − mean) / deviation with two numbers that are saved with the weights.
-
-    Inside the model, so that ε stays on the pixels of the split whatever a model does first.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("deviation", torch.ones(()))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 1, H, W) → the same shape."""
-        return (images - self.mean) / self.deviation
 
 
 class VGG16(nn.Module):

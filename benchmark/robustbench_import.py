@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import ModuleType
 
 from benchmark.errors import BenchmarkError
@@ -15,12 +16,14 @@ def import_robustbench() -> ModuleType:
         BenchmarkError: it does not import, or the stale copy that torchattacks ships is in its place.
     """
     try:
-        import pyautoattack
-        import pyautoattack.state
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pkg_resources and torch.jit: not ours to mend
+            import pyautoattack
+            import pyautoattack.state
 
-        sys.modules.setdefault("autoattack", pyautoattack)
-        sys.modules.setdefault("autoattack.state", pyautoattack.state)
-        import robustbench
+            sys.modules.setdefault("autoattack", pyautoattack)
+            sys.modules.setdefault("autoattack.state", pyautoattack.state)
+            import robustbench
     except ImportError as error:
         raise BenchmarkError(
             f"robustbench does not import ({error}); install it with: pip install robustbench==1.1.1 'setuptools<81'"
