@@ -330,7 +330,7 @@ def test_a_damaged_shard_is_read_again(made, damage):
 
 def test_other_code_or_another_manifest_reads_everything_again(made, monkeypatch):
     prepare(Made({10: "damaged"}), Path(), made)
-    monkeypatch.setattr("benchmark.data.prepared.prepare._stamp", lambda manifest: "newer")
+    monkeypatch.setattr("benchmark.data.prepared.prepare.code_sha256", lambda *_: "newer")
 
     assert prepare(Made({10: "damaged"}), Path(), made).read == 12
 
