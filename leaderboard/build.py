@@ -22,6 +22,7 @@ from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
 from leaderboard.runs import read_all_runs, runs_cells
 from leaderboard.study import study, study_lines
 from leaderboard.tables import Table, collect
+from leaderboard.trainings import read_all_trainings, trainings_cells
 from leaderboard.words import training_words
 
 HERE = Path(__file__).parent
@@ -47,7 +48,8 @@ def build(results_root: Path, site: Path) -> Path:
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
-    files = _files(collect(records, seconds, best, runs), records, read_papers(results_root, records))
+    tables = collect(records, seconds, best, runs, read_all_trainings(results_root, records))
+    files = _files(tables, records, read_papers(results_root, records))
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -134,7 +136,8 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
-    header += ["run_by", "run_again_by_maintainer", "differing_verdicts"]
+    header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
+    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -147,6 +150,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
         line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
+        line += trainings_cells(row.trainings, table.protocol["headline"])
         lines.append(line)
     return lines
 

@@ -1,5 +1,6 @@
 """Weights in float16: half the bytes, and what the rounding changes is told and tested."""
 
+from functools import cache
 from importlib import import_module
 
 import pytest
@@ -13,11 +14,11 @@ from benchmark.cli import main
 from benchmark.data.tracks import load_split
 from benchmark.errors import ProtocolError
 from benchmark.folders import ROOT, cache_folder
-from benchmark.models import build, vgg
+from benchmark.models import vgg
 from benchmark.models.weights import load_weights
+from benchmark.submission import load_submission
 from benchmark.training import train
 from benchmark.training.adversary import pgd
-from benchmark.training.command import train_to_files
 from benchmark.training.half import accuracies_of, halved
 
 CPU = torch.device("cpu")
@@ -53,7 +54,9 @@ def test_the_file_holds_the_nearest_float16_of_the_same_training(command, tmp_pa
     assert {tensor.dtype for tensor in half.values()} == {torch.float16}
     for name, tensor in full.items():
         other = half[name].float()
-        assert ((tensor - other).abs() <= 2**-11 * tensor.abs() + 2**-25).all(), name  # the last bit of float16
+        assert ((tensor - other).abs() <= 2**-11 * tensor.abs() + 2**-25).all(), (
+            name
+        )  # the last bit of float16
         assert not torch.equal(tensor, other) or tensor.numel() == 1
     sizes = [(tmp_path / name / "ct.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.6 * sizes[0]
@@ -89,7 +92,9 @@ def test_without_rounding_the_accuracies_are_those_of_the_epoch(small_network):
     assert found == (result.best.validation_clean, result.best.validation_robust)
 
 
-def test_a_weight_too_large_for_float16_is_a_sentence_and_the_training_is_kept(command, tmp_path, monkeypatch):
+def test_a_weight_too_large_for_float16_is_a_sentence_and_the_training_is_kept(
+    command, tmp_path, monkeypatch
+):
     loop = import_module("benchmark.training.train")
     learn = loop.learn
 
@@ -121,3 +126,40 @@ def test_whole_numbers_stay_whole():
     (found,) = halved({"count": torch.tensor(3)}).values()
 
     assert found.dtype == torch.int64
+
+
+# -- the committed weights -------------------------------------------------------------------
+
+UNDECIDED = 1e-3  # of T: where verdicts may differ between devices too
+
+
+@cache
+def validation_part(modality):
+    return load_split(modality, part="validation")
+
+
+def judged(model, images, labels):
+    with torch.no_grad():
+        return margins(gap(model(images)), labels)
+
+
+@pytest.mark.parametrize("modality", ["ct", "mammogram", "mri"])
+@pytest.mark.parametrize("entry", ["vgg16-slim-pgd-at", "vgg16-slim-naive"])
+def test_float16_changes_no_clean_verdict_of_the_committed_weights_and_none_under_attack(entry, modality):
+    split, folder = validation_part(modality), ROOT / "submissions" / entry
+    full, half = (load_submission(folder, modality) for _ in "ab")
+    half.load_state_dict(halved(half.state_dict()))
+    generator, clean, attacked = torch.Generator().manual_seed(0), [], []
+    for start in range(0, len(split), 100):
+        images, labels = split.batch(start, start + 100)
+        moved = pgd(full, images, labels, 0.004, 4, 0.5, generator)
+        clean.append([judged(model, images, labels) for model in (full, half)])
+        attacked.append([judged(model, moved, labels) for model in (full, half)])
+
+    (before, after), (fooled, still) = (map(torch.cat, zip(*each, strict=True)) for each in (clean, attacked))
+    decided = fooled.abs() > UNDECIDED * before.abs().median()
+    assert not torch.equal(before, after)  # it was rounded
+    assert torch.equal(before > 0, after > 0)
+    assert torch.equal((fooled > 0)[decided], (still > 0)[decided])
+    assert int((~decided).sum()) <= 2
+    assert int((fooled > 0).sum()) < int((before > 0).sum())  # it was attacked
