@@ -146,8 +146,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"{len(outcomes) - verified} evaluated, {verified} verified against their record; "
         f"this run: {forward:,} forward and {backward:,} backward passes of an image, {sum(seconds.values()):.0f} s"
     )
-    for line in filter(None, config.stash[TRAININGS]):
-        terminalreporter.write_line(line)
+    for line in config.stash[TRAININGS]:
+        if line:
+            terminalreporter.write_line(line)
     private = is_private(track) or not get_protocol(protocol).ranked
     try:
         terminalreporter.write_line(

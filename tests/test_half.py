@@ -144,9 +144,9 @@ def judged(model, images, labels):
 
 
 @pytest.mark.parametrize("modality", ["ct", "mammogram", "mri"])
-@pytest.mark.parametrize("entry", ["vgg16-slim-pgd-at", "vgg16-slim-naive"])
-def test_float16_changes_no_clean_verdict_of_the_committed_weights_and_none_under_attack(entry, modality):
-    split, folder = validation_part(modality), ROOT / "submissions" / entry
+@pytest.mark.parametrize("name", ["vgg16-slim-pgd-at", "vgg16-slim-naive"])
+def test_float16_changes_no_clean_verdict_of_the_committed_weights_and_none_under_attack(name, modality):
+    split, folder = validation_part(modality), ROOT / "submissions" / name
     full, half = (load_submission(folder, modality) for _ in "ab")
     half.load_state_dict(halved(half.state_dict()))
     generator, clean, attacked = torch.Generator().manual_seed(0), [], []
