@@ -13,7 +13,7 @@ from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, transfer
 from benchmark.cli_paper import paper
-from benchmark.cli_train import train
+from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
 
 
@@ -66,5 +66,19 @@ def leaderboard(out: Path | None) -> None:
     click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
 
 
-for command in (evaluate, again, merge, attack, external, transfer, paper, bench, status, clean, data, train):
+for command in (
+    evaluate,
+    again,
+    merge,
+    attack,
+    external,
+    transfer,
+    paper,
+    bench,
+    status,
+    clean,
+    data,
+    train,
+    study,
+):
     main.add_command(command)
