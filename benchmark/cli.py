@@ -13,7 +13,7 @@ from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, trainings, transfer
 from benchmark.cli_paper import paper
-from benchmark.cli_train import train
+from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
 
 
@@ -80,5 +80,6 @@ for command in (
     clean,
     data,
     train,
+    study,
 ):
     main.add_command(command)

@@ -11,9 +11,11 @@ import numpy as np
 from markupsafe import Markup
 
 from benchmark.evidence.trainings import Spreads
+from benchmark.evidence.variants import Trained
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval
 from leaderboard import figures
+from leaderboard.effects import Effects, effects
 from leaderboard.groups import PUBLIC_TRACKS
 from leaderboard.pages import PHANTOM, PUBLISHED
 from leaderboard.paper import Paper
@@ -55,6 +57,7 @@ class Sensitivity:
 class Modality:
     """The figures of one modality."""
 
+    name: str
     anchor: str
     title: str
     unit: str
@@ -62,6 +65,7 @@ class Modality:
     sensitivity: Markup
     quartiles: tuple[Sensitivity, ...]
     legend: tuple[tuple[Markup, str], ...]
+    effects: Effects | None
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,17 @@ class Subject:
     trainings: Spreads | None
 
 
-def study(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]) -> Study | None:
-    """The study of the first public track on which a trained entry stands beside its naive twin; None without one."""
+def study(
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    papers: Mapping[str, Paper],
+    trained: Mapping[str, Sequence[Trained]] | None = None,
+) -> Study | None:
+    """The study of the first public track on which a trained entry stands beside its naive twin; None without one.
+
+    Args:
+        trained: what `oncorobust study` measured, as `read_effects` gives it.
+    """
     for track in PUBLIC_TRACKS:
         found = [
             (table, who)
@@ -108,7 +121,7 @@ def study(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[st
                 url=f"https://doi.org/{published['doi']}",
                 note=published["note"],
                 abstract=tuple(line for table, who in found for line in _abstract(table, who, published)),
-                modalities=tuple(_modality(table, who) for table, who in found),
+                modalities=tuple(_modality(table, who, trained or {}) for table, who in found),
             )
     return None
 
@@ -203,9 +216,11 @@ def _interval(estimate: Estimate | None) -> str:
     return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
 
 
-def _modality(table: Table, who: Sequence[Subject]) -> Modality:
+def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequence[Trained]]) -> Modality:
     anchor = f"study-{slug(table.modality.name)}"
+    home = f"{table.track}/{table.modality.name}"
     return Modality(
+        name=table.modality.name,
         anchor=anchor,
         title=table.modality.title,
         unit=table.modality.step(table.protocol["headline"], table.notes)[1],
@@ -213,6 +228,7 @@ def _modality(table: Table, who: Sequence[Subject]) -> Modality:
         sensitivity=_sensitivity(table, who, anchor),
         quartiles=tuple(_quartiles(table, subject) for subject in who),
         legend=tuple((figures.swatch(subject.place), subject.title) for subject in who),
+        effects=effects(trained.get(home, ()), anchor, table.modality.title, f"{anchor}-trainings.csv"),
     )
 
 

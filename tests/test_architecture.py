@@ -54,8 +54,16 @@ FLOORS = {
     "benchmark.test_speed": 6,
 }
 FOR_THE_PAGE = {"record", "statistics", "modality", "protocol", "errors", "files", "folders", "threat_model"}
-FOR_THE_PAGE |= {"paper_result", "directions", "evidence", "evidence.best_known", "evidence.runs"}
-FOR_THE_PAGE |= {"evidence.trainings", "evidence.trainings_files"}
+FOR_THE_PAGE |= {
+    "paper_result",
+    "directions",
+    "evidence",
+    "evidence.best_known",
+    "evidence.runs",
+    "evidence.trainings",
+    "evidence.trainings_files",
+    "evidence.variants",
+}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}

@@ -21,7 +21,7 @@ from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation import blocks, trainings
 from benchmark.evaluation.plan import unfinished
 from benchmark.evaluation.trainings import verify_trainings
-from benchmark.evidence.trainings import Trained, Trainings, spreads
+from benchmark.evidence.trainings import FurtherTraining, Trainings, spreads
 from benchmark.evidence.trainings_files import read_trainings, save_trainings
 from benchmark.folders import ROOT, results_folder
 from benchmark.protocol import ENGINE, PROTOCOLS
@@ -145,7 +145,7 @@ def test_check_tries_every_training_and_says_every_fault_at_once(make_submission
 def track(monkeypatch, tmp_path):
     """A folder of 16 images, under a quick protocol made quicker: two blocks."""
     monkeypatch.setitem(PROTOCOLS, "quick", small_protocol(FGSM, BIM, name="quick", ranked=False))
-    random_split(16, 64).save(tmp_path / "scans" / "ct-test.safetensors")
+    random_split(16, 32).save(tmp_path / "scans" / "ct-test.safetensors")
     return str(tmp_path / "scans")
 
 
@@ -450,7 +450,7 @@ def trainings_of(record: Record, *strengths: float, **changes) -> Trainings:
         "patient_ids": tuple(record.patient_ids),
         "labels": record.labels,
         "trained": tuple(
-            Trained(
+            FurtherTraining(
                 n + 1, f"identity-{n}", ("0",), 1.0, {"layout": ""}, (), m.clean_margins, m.minimal_epsilon
             )
             for n, m in enumerate(made)

@@ -18,7 +18,7 @@ from benchmark.evaluation.judge import clean_gaps
 from benchmark.evaluation.layout import USUAL
 from benchmark.evaluation.source import LAYOUTS, FolderSource
 from benchmark.evaluation.verify import CLEAN_TOLERANCE, is_current
-from benchmark.evidence.trainings import Trained, Trainings, again, outdated, spreads
+from benchmark.evidence.trainings import FurtherTraining, Trainings, again, outdated, spreads
 from benchmark.evidence.trainings_files import read_trainings, save_trainings
 from benchmark.protocol import get_protocol
 from benchmark.record import Record
@@ -200,7 +200,9 @@ def _complete(trainings: Trainings, models: Sequence[SubmittedModel]) -> bool:
     return found == {model.weights.training_seed: model.identity for model in models}
 
 
-def _difference(model: SubmittedModel, record: Record, split: Split, trained: Trained, device: str) -> float:
+def _difference(
+    model: SubmittedModel, record: Record, split: Split, trained: FurtherTraining, device: str
+) -> float:
     """The largest change of a clean margin, as a multiple of T."""
     protocol, chosen = get_protocol(record.protocol["name"]), choose_device(device)
     split = split.first_patients(protocol.images)
@@ -211,7 +213,9 @@ def _difference(model: SubmittedModel, record: Record, split: Split, trained: Tr
     return float(np.abs(now - trained.clean_margins).max() / trained.temperature)
 
 
-def _evaluated(model: SubmittedModel, split: Split, protocol: str, device: str, progress: bool) -> Trained:
+def _evaluated(
+    model: SubmittedModel, split: Split, protocol: str, device: str, progress: bool
+) -> FurtherTraining:
     seed = model.weights.training_seed
     with naming(model, f"{split.modality}, training seed {seed}"):
         found = evaluate(model, split, protocol, device, progress=progress)
@@ -220,7 +224,7 @@ def _evaluated(model: SubmittedModel, split: Split, protocol: str, device: str, 
             f"{found.submission} on {found.modality}, training seed {seed}: {len(found.missing)} blocks could not be "
             f"computed ({found.missing[0]['reason']}); the others are kept, the same command goes on from there"
         )
-    return Trained(
+    return FurtherTraining(
         training_seed=seed,
         identity=model.identity,
         weights_sha256=model.weights.sha256,
@@ -236,7 +240,7 @@ def _evaluated(model: SubmittedModel, split: Split, protocol: str, device: str, 
     )
 
 
-def _trainings(record: Record, trained: Sequence[Trained]) -> Trainings:
+def _trainings(record: Record, trained: Sequence[FurtherTraining]) -> Trainings:
     return Trainings(
         submission=record.submission,
         modality=record.modality,
@@ -254,7 +258,7 @@ def _trainings(record: Record, trained: Sequence[Trained]) -> Trainings:
     )
 
 
-def _line(record: Record, trained: Trained) -> str:
+def _line(record: Record, trained: FurtherTraining) -> str:
     doubt = ", ".join(flag.id for flag in trained.flags if flag.severity == "doubt")
     clean, worst = trained.clean_correct.mean(), trained.robust(record.headline).mean()
     return (

@@ -21,7 +21,7 @@ from benchmark.threat_model import parse_epsilon
 
 
 @dataclass(frozen=True)
-class Trained:
+class FurtherTraining:
     """One further training, evaluated like the entry itself.
 
     identity: as in a record's provenance. weights_sha256: of its files. temperature: T of its own clean gaps.
@@ -73,7 +73,7 @@ class Trainings:
     image_ids: Sequence[str]
     patient_ids: Sequence[str]
     labels: np.ndarray
-    trained: tuple[Trained, ...]
+    trained: tuple[FurtherTraining, ...]
 
     def foreign(self, record: Record) -> tuple[str, ...]:
         """In what they are not of this record, in words; empty where they are."""

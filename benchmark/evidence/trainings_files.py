@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.errors import DataError
 from benchmark.evidence.files import beside
-from benchmark.evidence.trainings import Spread, Trained, Trainings, again, spreads
+from benchmark.evidence.trainings import FurtherTraining, Spread, Trainings, again, spreads
 from benchmark.files import replace_files
 from benchmark.record import Flag, Record
 from benchmark.record.files import csv_text, decimal
@@ -98,7 +98,7 @@ def read_trainings(record: Record, folder: Path) -> Trainings | None:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {error}){mend}") from None
 
 
-def _described(trained: Trained) -> dict[str, Any]:
+def _described(trained: FurtherTraining) -> dict[str, Any]:
     return {
         "training_seed": trained.training_seed,
         "identity": trained.identity,
@@ -132,11 +132,11 @@ def _table(trainings: Trainings) -> str:
 
 def _trained(
     told: Mapping[str, Any], rows: Sequence[Mapping[str, str]], images: Sequence[Any], headline: str
-) -> Trained:
+) -> FurtherTraining:
     seed = int(told["training_seed"])
     if _column(rows, "image_id", "patient_id", "label") != images:
         raise ValueError(f"training seed {seed} has other images than the first")
-    trained = Trained(
+    trained = FurtherTraining(
         training_seed=seed,
         identity=told["identity"],
         weights_sha256=tuple(told["weights_sha256"]),
