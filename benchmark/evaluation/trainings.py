@@ -114,18 +114,20 @@ def verify_trainings(
         DataError: a file is damaged or outdated, or clean margins differ; every complaint at once.
         SubmissionError: weights that cannot be used.
     """
-    model, split = loaded(name, modality, track, get_protocol(protocol))
+    submission, asked = read_submission(name), get_protocol(protocol)
+    seeds = submission.further_seeds(modality, track)
     folder = records_folder(track, protocol) / modality
-    record = Record.load(folder / f"{model.submission.name}.json")
+    if not seeds and not any(folder.glob(f"{submission.name}.trainings.*")):
+        return ""
+    record = Record.load(folder / f"{submission.name}.json")
     found = read_trainings(record, folder)
-    seeds = model.submission.further_seeds(modality, track)
+    where = f"{record.submission} on {record.modality}"
     if found is None:
-        waiting = seeds and get_protocol(protocol).ranked
-        told = f"{record.submission} on {modality}: training seeds {_listed(seeds)} are not evaluated yet: {again(record)}"
-        return told if waiting else ""
-    return f"{record.submission} on {modality}: " + verified(
-        record, further(model, modality, track) if seeds else (), split, found, device
-    )
+        missing = f"{where}: training seeds {_listed(seeds)} are not evaluated yet: {again(record)}"
+        return missing if asked.ranked else ""
+    model, split = loaded(name, modality, track, asked)
+    models = further(model, modality, track) if seeds else ()
+    return f"{where}: {verified(record, models, split, found, device)}"
 
 
 def further(model: SubmittedModel, modality: str, track: str) -> tuple[SubmittedModel, ...]:
