@@ -131,6 +131,7 @@ def test_whole_numbers_stay_whole():
 # -- the committed weights -------------------------------------------------------------------
 
 UNDECIDED = 1e-3  # of T: where verdicts may differ between devices too
+FARTHEST = 0.03  # of T: what rounding may do to a margin; 0.017 was seen, and under PGD-4 one verdict of 2,400 that changed
 
 
 @cache
@@ -145,21 +146,24 @@ def judged(model, images, labels):
 
 @pytest.mark.parametrize("modality", ["ct", "mammogram", "mri"])
 @pytest.mark.parametrize("name", ["vgg16-slim-pgd-at", "vgg16-slim-naive"])
-def test_float16_changes_no_clean_verdict_of_the_committed_weights_and_none_under_attack(name, modality):
+def test_float16_changes_no_verdict_of_the_committed_weights_clean_or_under_the_attack_they_were_chosen_by(
+    name, modality
+):
     split, folder = validation_part(modality), ROOT / "submissions" / name
     full, half = (load_submission(folder, modality) for _ in "ab")
     half.load_state_dict(halved(half.state_dict()))
     generator, clean, attacked = torch.Generator().manual_seed(0), [], []
     for start in range(0, len(split), 100):
         images, labels = split.batch(start, start + 100)
-        moved = pgd(full, images, labels, 0.004, 4, 0.5, generator)
+        moved = pgd(full, images, labels, 0.004, 10, 0.25, generator)
         clean.append([judged(model, images, labels) for model in (full, half)])
         attacked.append([judged(model, moved, labels) for model in (full, half)])
 
     (before, after), (fooled, still) = (map(torch.cat, zip(*each, strict=True)) for each in (clean, attacked))
-    decided = fooled.abs() > UNDECIDED * before.abs().median()
-    assert not torch.equal(before, after)  # it was rounded
-    assert torch.equal(before > 0, after > 0)
-    assert torch.equal((fooled > 0)[decided], (still > 0)[decided])
+    scale = float(before.abs().median())
+    decided = fooled.abs() > UNDECIDED * scale
+    assert 0 < float((fooled - still).abs().max()) < FARTHEST * scale  # it was rounded, and not worse
+    assert ((before > 0) != (after > 0)).nonzero().tolist() == []
+    assert (decided & ((fooled > 0) != (still > 0))).nonzero().tolist() == []
     assert int((~decided).sum()) <= 2
     assert int((fooled > 0).sum()) < int((before > 0).sum())  # it was attacked

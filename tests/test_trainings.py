@@ -637,21 +637,24 @@ def test_it_moves_no_rank_and_makes_no_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "what"),
+    ("change", "what"),
     [
-        ({"reference": "other"}, "weights"),
-        ({"split_sha256": "other"}, "images"),
-        ({"labels": np.zeros(200, int)}, "images"),
-        ({"protocol_sha256": "other"}, "protocol"),
-        ({"engine": 2}, "engine"),
-        ({"engine": 2, "reference": "other"}, "weights and engine"),
+        (edit_json(reference="other"), "weights"),
+        (edit_json(split_sha256="other"), "images"),
+        (edit_table(lambda lines: [line.replace(",p0,", ",p1,") for line in lines]), "images"),
+        (edit_table(lambda lines: [line.replace(",i0,", ",x0,") for line in lines]), "images"),
+        (edit_table(lambda lines: [line.replace(",p0,0,", ",p0,1,") for line in lines]), "images"),
+        (edit_json(protocol_sha256="other"), "protocol"),
+        (edit_json(protocol="quick"), "protocol"),
+        (edit_json(engine=2), "engine"),
+        (edit_json(engine=2, reference="other"), "weights and engine"),
     ],
 )
-def test_trainings_of_another_record_are_not_shown_but_a_warning_is(files, tmp_path, changes, what):
-    record, folder = files
-    # Written as of another record, so that the summary in the file is of no matter either.
-    other = trainings_of(record, **changes)
-    save_trainings(other, record, folder)
+def test_trainings_of_another_record_are_not_shown_but_a_warning_is(files, tmp_path, change, what):
+    _, folder = files
+    before = [path.read_bytes() for path in sorted(folder.glob("*.trainings.*"))]
+    change(folder)
+    assert before != [path.read_bytes() for path in sorted(folder.glob("*.trainings.*"))]
 
     page = build(tmp_path / "results", tmp_path / "site").read_text("utf-8")
 
