@@ -89,12 +89,23 @@ def paired_difference(
     Both are judged on the same resampled patients, so what makes an image hard for both cancels. It stands by itself;
     for a whole board see `benchmark.statistics.comparison`.
     """
-    gain = np.asarray(first, float) - np.asarray(second, float)
-    value = balanced_accuracy(gain, labels) if balanced else float(gain.mean())
+    return mean_interval(np.asarray(first, float) - np.asarray(second, float), labels, patients, balanced)
+
+
+def mean_interval(
+    values: np.ndarray, labels: np.ndarray, patients: Sequence[str], balanced: bool = False
+) -> Estimate:
+    """The mean of numbers of images with its 95 % interval from resampled patients.
+
+    Args:
+        values: (N,) of any size and sign. labels, patients, balanced: as in `accuracy_interval`.
+    """
+    values = np.asarray(values, float)
+    value = balanced_accuracy(values, labels) if balanced else float(values.mean())
     who, classes = Patients.named(patients), _classes(labels, balanced)
     if who.count < MINIMUM_PATIENTS:
         return Estimate(value)
-    sums = [who.sums((gain * own)[:, None]) for own in classes]
+    sums = [who.sums((values * own)[:, None]) for own in classes]
     low, high = _resampled(sums, [who.sums(own.astype(float)) for own in classes], who.count)
     return Estimate(value, float(low[0]), float(high[0]))
 
