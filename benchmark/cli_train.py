@@ -28,6 +28,11 @@ from benchmark.modality import MODALITIES
 )
 @click.option("--fresh", is_flag=True, help="Begin anew where an earlier run was interrupted.")
 @click.option(
+    "--half",
+    is_flag=True,
+    help="Write the weights in float16, half the bytes; the accuracies told are then those of the rounded weights.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights and the log."
 )
 def train(
@@ -38,6 +43,7 @@ def train(
     seed: int,
     device: str,
     fresh: bool,
+    half: bool,
     out: Path,
 ) -> None:
     """Train an architecture on a track's train part; the test part is never read.
@@ -49,7 +55,9 @@ def train(
     """
     from benchmark.training.command import train_to_files
 
-    for line in train_to_files(modality, recipe, architecture, seed, out, click.echo, track, device, fresh):
+    for line in train_to_files(
+        modality, recipe, architecture, seed, out, click.echo, track, device, fresh, half
+    ):
         click.echo(line)
 
 

@@ -92,7 +92,7 @@ def test_it_goes_through_the_contract_with_images_of_64_pixels(
     assert gradient.shape == images.shape
 
 
-@pytest.mark.parametrize("name", ["vgg16-slim", "resnet20-gn", "convnext-slim", "logistic-regression"])
+@pytest.mark.parametrize("name", ["vgg16-slim", "resnet8-gn", "resnet20-gn", "convnext-slim", "logistic-regression"])
 def test_a_network_of_ours_is_small_and_standardises_its_input_itself(name):
     model = build(name).eval()
     for parameter in model.parameters():
