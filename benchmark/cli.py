@@ -12,6 +12,7 @@ from benchmark.cli_bench import bench
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, transfer
+from benchmark.cli_export import export, methods
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
@@ -74,6 +75,8 @@ for command in (
     external,
     transfer,
     paper,
+    export,
+    methods,
     bench,
     status,
     clean,

@@ -30,6 +30,14 @@ class Badge:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A difference in points, and its interval as text."""
+
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class EntryView:
     """One row of a table and the card below it."""
 
@@ -64,14 +72,10 @@ class EntryView:
     noise: tuple[str, ...]
     best_known: BestKnownView | None
     runs: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference in points, and its interval as text."""
-
-    value: str
-    interval: str
+    area: str
+    sensitivity: Share
+    specificity: Share
+    to_leader: Difference
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ class TableView:
     file: str
     curves_file: str
     paper: PaperView | None
+    smallest: str
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ all (cluster bootstrap). Below 20 patients there is no interval and no rank.
 """
 
 from benchmark.statistics.bootstrap import RESAMPLES, SEED
+from benchmark.statistics.curve import area_weights
 from benchmark.statistics.estimate import MINIMUM_PATIENTS, Estimate
 from benchmark.statistics.shares import (
     accuracy_interval,
@@ -28,6 +29,7 @@ __all__ = [
     "Estimate",
     "accuracy_interval",
     "accuracy_intervals",
+    "area_weights",
     "balanced_accuracy",
     "paired_difference",
     "share_interval",

@@ -59,7 +59,7 @@ class Comparison:
 def compare(
     correct: np.ndarray,
     labels: np.ndarray,
-    patients: Sequence[str],
+    patients: Sequence[str] | np.ndarray,
     pairs: Sequence[tuple[int, int]],
     balanced: bool = True,
 ) -> tuple[Comparison, ...]:

@@ -68,7 +68,7 @@ def validation_threshold(margins: np.ndarray, labels: np.ndarray) -> Threshold |
 
 
 def confidence(
-    margins: np.ndarray, labels: np.ndarray, patients: Sequence[str], threshold: Threshold | None
+    margins: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, threshold: Threshold | None
 ) -> Confidence:
     """Every figure on confidence of one set of margins.
 
@@ -98,7 +98,9 @@ def confidence(
     )
 
 
-def calibration_error(disease: np.ndarray, labels: np.ndarray, patients: Sequence[str]) -> Estimate:
+def calibration_error(
+    disease: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray
+) -> Estimate:
     """Expected calibration error of the probability of disease, in 15 bins of equal width (Naeini et al. 2015, AAAI).
 
     It is too large on few images, and its resamples are so once more; the interval is turned round the estimate to take

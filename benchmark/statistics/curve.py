@@ -22,7 +22,7 @@ def area_weights(epsilons: Sequence[str]) -> np.ndarray:
 
 
 def area_under_curve(
-    right: np.ndarray, labels: np.ndarray, patients: Sequence[str], epsilons: Sequence[str]
+    right: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, epsilons: Sequence[str]
 ) -> Estimate:
     """Area under balanced accuracy over ε, as a share of what a model that never errs has; from resampled patients.
 

@@ -40,7 +40,7 @@ def planned_difference(
     return difference
 
 
-def planned_for(labels: np.ndarray, patients: Sequence[str], pairs: int = 1) -> float:
+def planned_for(labels: np.ndarray, patients: Sequence[str] | np.ndarray, pairs: int = 1) -> float:
     """`planned_difference` of balanced accuracy on these images, a fifth discordant, a patient's images somewhat alike.
 
     Args:

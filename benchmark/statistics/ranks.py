@@ -53,7 +53,7 @@ def rank_intervals(count: int, comparisons: Sequence[Comparison]) -> tuple[Rank,
     return tuple(Rank(1 + int(b), count - int(w)) for b, w in zip(better, worse, strict=True))
 
 
-def first_places(correct: np.ndarray, labels: np.ndarray, patients: Sequence[str]) -> np.ndarray:
+def first_places(correct: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray) -> np.ndarray:
     """How often each column comes first when patients are drawn again: (C,) float64, adding up to 1.
 
     What challengeR shows as stability of ranks (Wiesenfarth et al. 2021, Sci Rep 11:2369): a description, not a test. A

@@ -37,7 +37,9 @@ def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(_placements(np.asarray(scores, float), np.asarray(labels))[0].mean())
 
 
-def auroc_interval(scores: np.ndarray, labels: np.ndarray, patients: Sequence[str]) -> Estimate | None:
+def auroc_interval(
+    scores: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray
+) -> Estimate | None:
     """AUROC with its 95 % interval from resampled patients; None where a class is not there.
 
     Close to 0 and 1, where resamples agree too much, it is Wilson's interval on as many pairs as give Obuchowski's
@@ -62,7 +64,7 @@ def auroc_interval(scores: np.ndarray, labels: np.ndarray, patients: Sequence[st
     return Estimate(value, float(low), float(high))
 
 
-def auroc_variance(scores: np.ndarray, labels: np.ndarray, patients: Sequence[str]) -> float:
+def auroc_variance(scores: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray) -> float:
     """Of the AUROC, with what a patient's images have in common (Obuchowski 1997, Biometrics 53:567).
 
     With one image of each patient it is DeLong's (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837).
@@ -72,7 +74,7 @@ def auroc_variance(scores: np.ndarray, labels: np.ndarray, patients: Sequence[st
 
 
 def auroc_difference(
-    first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: Sequence[str]
+    first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray
 ) -> AreaDifference:
     """AUROC of `first` minus that of `second`, paired and clustered (DeLong 1988; Obuchowski 1997).
 

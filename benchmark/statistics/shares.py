@@ -30,7 +30,7 @@ def balanced_accuracy(correct: np.ndarray, labels: np.ndarray) -> float:
 
 
 def accuracy_interval(
-    correct: np.ndarray, labels: np.ndarray, patients: Sequence[str], balanced: bool = False
+    correct: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, balanced: bool = False
 ) -> Estimate:
     """Accuracy with a 95 % interval from patients.
 
@@ -42,7 +42,7 @@ def accuracy_interval(
 
 
 def accuracy_intervals(
-    correct: np.ndarray, labels: np.ndarray, patients: Sequence[str], balanced: bool = False
+    correct: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, balanced: bool = False
 ) -> list[Estimate]:
     """Accuracies of many columns of verdicts on the same images, all from the same resampled patients.
 
@@ -72,7 +72,9 @@ def accuracy_intervals(
     return found
 
 
-def share_interval(counts: np.ndarray, labels: np.ndarray, patients: Sequence[str]) -> Estimate | None:
+def share_interval(
+    counts: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray
+) -> Estimate | None:
     """The share of some images with its interval; None where there is no image.
 
     Args:
@@ -82,7 +84,11 @@ def share_interval(counts: np.ndarray, labels: np.ndarray, patients: Sequence[st
 
 
 def paired_difference(
-    first: np.ndarray, second: np.ndarray, labels: np.ndarray, patients: Sequence[str], balanced: bool = False
+    first: np.ndarray,
+    second: np.ndarray,
+    labels: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    balanced: bool = False,
 ) -> Estimate:
     """Accuracy of `first` minus that of `second` on the same images, with its 95 % interval from resampled patients.
 
@@ -93,7 +99,7 @@ def paired_difference(
 
 
 def mean_interval(
-    values: np.ndarray, labels: np.ndarray, patients: Sequence[str], balanced: bool = False
+    values: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, balanced: bool = False
 ) -> Estimate:
     """The mean of numbers of images with its 95 % interval from resampled patients.
 
