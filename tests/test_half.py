@@ -53,7 +53,9 @@ def test_the_file_holds_the_nearest_float16_of_the_same_training(command, tmp_pa
     assert {tensor.dtype for tensor in half.values()} == {torch.float16}
     for name, tensor in full.items():
         other = half[name].float()
-        assert ((tensor - other).abs() <= 2**-11 * tensor.abs() + 2**-25).all(), name  # the last bit of float16
+        assert ((tensor - other).abs() <= 2**-11 * tensor.abs() + 2**-25).all(), (
+            name
+        )  # the last bit of float16
         assert not torch.equal(tensor, other) or tensor.numel() == 1
     sizes = [(tmp_path / name / "ct.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.6 * sizes[0]
@@ -89,7 +91,9 @@ def test_without_rounding_the_accuracies_are_those_of_the_epoch(small_network):
     assert found == (result.best.validation_clean, result.best.validation_robust)
 
 
-def test_a_weight_too_large_for_float16_is_a_sentence_and_the_training_is_kept(command, tmp_path, monkeypatch):
+def test_a_weight_too_large_for_float16_is_a_sentence_and_the_training_is_kept(
+    command, tmp_path, monkeypatch
+):
     loop = import_module("benchmark.training.train")
     learn = loop.learn
 
