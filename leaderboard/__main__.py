@@ -1,4 +1,6 @@
-"""`python -m leaderboard`: build the pages; `python -m leaderboard readme`: write the README's results."""
+"""`python -m leaderboard`: build the pages; `readme` after it: write the results in the README;
+`summaries`: write every record's summary anew from its rows, after the statistics have changed.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,13 @@ def main(arguments: list[str]) -> int:
                     if update_readme(ROOT / "README.md", records, read_papers(results, records))
                     else "README.md is up to date"
                 )
+            case ["summaries"]:
+                for record in read_records(results)[0]:
+                    print(record.save(results / record.track / record.modality))
             case _:
-                raise ProtocolError(f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme")
+                raise ProtocolError(
+                    f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme, summaries"
+                )
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

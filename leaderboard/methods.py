@@ -43,7 +43,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
     told, notes = record.description, record.split.get("notes", {})
     source = f" Source: {plain_text(notes['source'])}." if notes.get("source") else ""
     yield (
-        f"Data (CLAIM 9, 19–21; TRIPOD+AI: source of data, participants, outcome). {modality.title}, track {record.track}, part "
+        f"Data (CLAIM 9, 19–21; TRIPOD+AI: data, outcome). {modality.title}, track {record.track}, part "
         f"{split.get('part', 'test')} of {split.get('name', 'the split')} (sha256 {str(split.get('sha256'))[:12]}…): "
         f"{found.images:,} images of {found.patients:,} patients, {found.positives:,} of them positive. A positive is "
         f"{found.positive}.{source} Parts are disjoint by patient. Images have {split.get('height', '?')} × "
@@ -77,7 +77,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
         else "There is no validation part, so no other threshold than 0. "
     )
     yield (
-        "Figures and statistics (CLAIM 28, 29; TRIPOD+AI: performance, clustering). Balanced accuracy, the mean of sensitivity and "
+        "Figures and statistics (CLAIM 28, 29; TRIPOD+AI: performance). Balanced accuracy, mean of sensitivity and "
         f"specificity, ranks. {chosen}AUROC, Brier score and expected calibration error ({BINS} bins of equal width) under "
         "attack come from one attack that is never stopped. Intervals are 95 % and take the patient as the unit: "
         f"{RESAMPLES:,} resamples of patients, expanded percentiles; below 30 effective images of the rarer answer, "
@@ -95,7 +95,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
         else ""
     )
     yield (
-        f"Result (with uncertainty: CLAIM 29). Balanced accuracy {_words(clean.balanced)} clean and at most {_words(headline.balanced)} at ε = "
+        f"Result. Balanced accuracy {_words(clean.balanced)} clean and at most {_words(headline.balanced)} at ε = "
         f"{found.headline}; sensitivity {_words(clean.sensitivity)} and at most {_words(headline.sensitivity)}, specificity "
         f"{_words(clean.specificity)} and at most {_words(headline.specificity)}. Attacks succeeded on at least "
         f"{_words(headline.attack_success)} of the images that were right when clean.{confident}"
