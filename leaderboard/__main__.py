@@ -1,5 +1,7 @@
-"""`python -m leaderboard`: build the pages; `readme` after it: write the results in the README;
-`summaries`: write every record's summary anew from its rows, after the statistics have changed.
+"""`python -m leaderboard`: build the pages. With `readme`: write the README's results.
+
+With `summaries`: write the summary of every record and of every result under the paper's protocol anew from its rows,
+after the statistics have changed.
 """
 
 from __future__ import annotations
@@ -28,8 +30,12 @@ def main(arguments: list[str]) -> int:
                     else "README.md is up to date"
                 )
             case ["summaries"]:
-                for record in read_records(results)[0]:
+                records = read_records(results)[0]
+                for record in records:
                     print(record.save(results / record.track / record.modality))
+                for home, paper in read_papers(results, records).items():
+                    if paper.result.belongs_to(paper.record):
+                        print(paper.result.save(paper.record, results / f"{home}.json"))
             case _:
                 raise ProtocolError(
                     f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme, summaries"
