@@ -183,7 +183,7 @@ def _smallest(table: Table) -> str:
     """How large a difference must be to be found here: of this board, or of these images alone."""
     found = table.board.smallest_difference
     if table.patients < MINIMUM_PATIENTS:
-        return "none: too few patients"
+        return f"none: under {MINIMUM_PATIENTS} patients"
     if found is None:
         planned = number(table.board.planned_difference)
         return f"about {planned} points, for two entries that disagree on a fifth of the images"

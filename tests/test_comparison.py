@@ -112,6 +112,23 @@ def test_the_turnings_of_few_patients_are_all_of_them(monkeypatch):
     assert found.p_adjusted == pytest.approx(exact, abs=0.02)
 
 
+def test_a_family_is_judged_by_its_largest_statistic():
+    correct, labels, owner = board([0, 0.05, 0.02, 0.03], patients=50, seed=1)
+    pairs = list(itertools.combinations(range(4), 2))
+    draw, names = np.random.default_rng(11), np.unique(owner)
+    signs = draw.choice([-1, 1], (4000, len(names)))
+    by_patient = np.array([correct[owner == who].sum(0) for who in names])
+    per = np.column_stack([by_patient[:, i] - by_patient[:, j] for i, j in pairs])
+    scale = np.sqrt((per.astype(float) ** 2).sum(0))
+    largest = np.abs(signs @ per / scale).max(1)
+    expected = [(largest >= z - 1e-9).mean() for z in np.abs(per.sum(0)) / scale]
+
+    found = compare(correct, labels, owner, pairs, balanced=False)
+
+    assert [each.p_adjusted for each in found] == pytest.approx(expected, abs=0.025)
+    assert 0.01 < min(expected) < 0.9
+
+
 def test_an_interval_leaves_out_nothing_just_where_p_says_so():
     correct, labels, owner = board([0, 0.02, 0.06, 0.1, 0.2])
     pairs = list(itertools.combinations(range(5), 2))
@@ -138,9 +155,11 @@ def test_a_p_that_no_turning_reaches_comes_from_the_clustered_test():
     correct, labels, owner = board([-0.5, 0.35], patients=200)
 
     (found,) = compare(correct, labels, owner, [(1, 0)])
+    among = compare(np.column_stack([correct, correct]), labels, owner, [(1, 0), (1, 2), (3, 2)])[0]
 
     assert found.p_adjusted == pytest.approx(found.p)
     assert 0 < found.p_adjusted < 1e-10
+    assert among.p_adjusted == pytest.approx(3 * found.p)
 
 
 def test_the_same_answers_do_not_differ():

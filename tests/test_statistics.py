@@ -8,6 +8,7 @@ import pytest
 from board_of_equals import coverage
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import balanced_accuracy_score
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmark.statistics import (
@@ -212,6 +213,19 @@ def test_the_design_effect_is_kish_s():
     found = clustered_share(right, np.full(4000, 3.0))
 
     assert found.design_effect == pytest.approx(1 + 2 * likeness, abs=0.1)
+
+
+def test_the_variance_of_a_share_is_statsmodels_clustered_one():
+    correct, _, patients = clustered(25, seed=6)
+    groups = np.unique(patients, return_inverse=True)[1]
+    who = Patients.named(patients)
+
+    found = clustered_share(who.sums(correct.astype(float)), who.sums(np.ones(len(correct))))
+
+    fit = OLS(correct.astype(float), np.ones(len(correct))).fit(
+        cov_type="cluster", cov_kwds={"groups": groups}
+    )
+    assert found.variance == pytest.approx(fit.bse[0] ** 2)
 
 
 def test_a_variance_that_rests_on_two_patients_has_few_degrees_of_freedom():

@@ -1,6 +1,6 @@
 """Records → every figure, as frozen dataclasses: of one entry (`measure`), and of all entries of a table (`board`)."""
 
-from benchmark.measures.board import Board, Standing, Versus, board
+from benchmark.measures.boards import Board, Standing, Versus, board
 from benchmark.measures.entry import Accuracy, Measures, measure
 from benchmark.measures.subgroups import Subgroup
 from benchmark.measures.wording import positive_words

@@ -82,8 +82,11 @@ def compare(
         return tuple(Comparison(i, j, a, 0.0, 0.0, 1.0, 1.0) for (i, j), a in zip(pairs, alone, strict=True))
     # Equal answers leave sums of squares that are rounding, not evidence.
     told = squares > 1e-18
-    statistics = np.where(told, differences / np.sqrt(np.where(told, squares, 1.0)), 0.0)
-    largest = _largest(pulls, pairs, np.where(told, 1 / np.sqrt(np.where(told, squares, 1.0)), 0.0))
+    scale = np.where(told, 1 / np.sqrt(np.where(told, squares, 1.0)), 0.0)
+    # Between classes their gap is estimated too, which makes the squares a little too small.
+    stretch = who.count / (who.count - 1) if balanced else 1.0
+    statistics = differences * scale / math.sqrt(stretch)
+    largest = _largest(pulls, pairs, scale)
     beyond = len(largest) - np.searchsorted(largest, np.abs(statistics) - ROUNDING)
     alone_p = 2 * ndtr(-np.abs(statistics))
     p_turned = (1 + beyond) / (1 + len(largest))
@@ -91,8 +94,8 @@ def compare(
     # The turning that itself counts as one: with it the interval leaves out 0 just where p ≤ 0.05.
     critical = float(largest[len(largest) - max(1, int(LEVEL * (1 + len(largest))))])
     centred = np.maximum(squares - differences**2 / who.count, 0.0)
-    room = max(1 - critical**2 / who.count, 1e-12)
-    half = critical * np.sqrt(centred / room)
+    reach = stretch * critical**2
+    half = np.sqrt(reach * centred / max(1 - reach / who.count, 1e-12))
     errors = np.sqrt(who.count / (who.count - 1) * centred)
     return tuple(
         Comparison(
