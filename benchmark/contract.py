@@ -19,19 +19,19 @@ SIDES = (32, 96, 128, 160, 224, 256, 299, 384)  # what networks are made for, wh
 
 
 def check_submission(folder: Path | str) -> Iterator[str]:
-    """Try every modality a submission brings.
+    """Try every modality a submission brings, and every training of it.
 
     Yields:
-        One line for each modality that keeps the contract.
+        One line for each model that keeps the contract.
 
     Raises:
-        SubmissionError: every complaint about every modality, at once.
+        SubmissionError: every complaint about every modality and training, at once.
     """
     submission = read_submission(folder)
     complaints, good = [], []
     for weights in submission.file.weights:
         try:
-            model = load_submission(folder, weights.modality, weights.trained_on)
+            model = load_submission(folder, weights.modality, weights.trained_on, weights.training_seed)
             check_model(model, f"submission {submission.name!r}, {weights.modality}")
         except SubmissionError as error:
             complaints.append(str(error))
@@ -40,9 +40,10 @@ def check_submission(folder: Path | str) -> Iterator[str]:
             size = (submission.folder / file).stat().st_size
             if size > LARGEST_FILE:
                 complaints.append(f"{file} has {size / 1e6:.1f} MB, allowed are {LARGEST_FILE / 1e6:.0f} MB")
+        seed = f", training seed {weights.training_seed}" if weights.training_seed else ""
         parameters = sum(parameter.numel() for parameter in model.parameters())
         good.append(
-            f"{submission.name} · {weights.modality} ({weights.trained_on}): {parameters:,} parameters, contract kept"
+            f"{submission.name} · {weights.modality} ({weights.trained_on}){seed}: {parameters:,} parameters, contract kept"
         )
     if complaints:
         raise SubmissionError("\n".join(complaints))

@@ -42,23 +42,39 @@ class Submission:
         brought = {weights.modality for weights in self.file.weights}
         return tuple(name for name in MODALITIES if name in brought)
 
-    def weights_for(self, modality: str, track: str) -> Weights:
+    def weights_for(self, modality: str, track: str, training_seed: int = 0) -> Weights:
         """The weights to use: those trained on the track; on one's own images clinical ones, else the phantom's.
 
         Raises:
             SubmissionError: there are none.
         """
+        offered = self._offered(modality, track)
+        if training_seed in offered:
+            return offered[training_seed]
+        raise SubmissionError(
+            f"submission {self.name!r} has no {modality} weights of training_seed {training_seed}; it has "
+            + ", ".join(map(str, sorted(offered)))
+        )
+
+    def further_seeds(self, modality: str, track: str) -> tuple[int, ...]:
+        """The training seeds beside 0 that it brings weights of, ascending.
+
+        Raises:
+            SubmissionError: there are no weights to use at all.
+        """
+        return tuple(sorted(self._offered(modality, track).keys() - {0}))
+
+    def _offered(self, modality: str, track: str) -> dict[int, Weights]:
+        """The weights of each training seed, all trained on the same track."""
         get_modality(modality)
-        offered = {
-            weights.trained_on: weights for weights in self.file.weights if weights.modality == modality
-        }
+        brought = [weights for weights in self.file.weights if weights.modality == modality]
         own = track not in ("phantom", "clinical")
         for trained_on in ("clinical", "phantom") if own else (track,):
-            if trained_on in offered:
-                return offered[trained_on]
+            if offered := {w.training_seed: w for w in brought if w.trained_on == trained_on}:
+                return offered
         raise SubmissionError(
             f"submission {self.name!r} has no {modality} weights for track {track!r}; it has "
-            + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights)
+            + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights if w.training_seed == 0)
         )
 
     def described(self) -> dict[str, Any]:
@@ -154,19 +170,22 @@ def names() -> list[str]:
     )
 
 
-def load_submission(folder: Path | str, modality: str, track: str = "phantom") -> SubmittedModel:
+def load_submission(
+    folder: Path | str, modality: str, track: str = "phantom", training_seed: int = 0
+) -> SubmittedModel:
     """The model of a submission, ready to be evaluated.
 
     Args:
         folder: the folder, or its name in the submissions folder.
         modality: "ct", "mammogram" or "mri".
         track: decides which weights, see `Submission.weights_for`.
+        training_seed: which of several trainings; 0 is the entry.
 
     Raises:
         SubmissionError: the file, the weights or the architecture do not fit; every complaint at once.
     """
     submission = read_submission(folder)
-    weights = submission.weights_for(modality, track)
+    weights = submission.weights_for(modality, track, training_seed)
     if len(weights.files) != len(weights.sha256):
         raise SubmissionError(
             f"submission {submission.name!r}, {modality}: {len(weights.files)} weight files and "

@@ -23,6 +23,7 @@ from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
 from leaderboard.runs import read_all_runs, runs_cells
 from leaderboard.study import study, study_lines
 from leaderboard.tables import Table, collect
+from leaderboard.trainings import read_all_trainings, trainings_cells
 from leaderboard.words import training_words
 
 HERE = Path(__file__).parent
@@ -48,8 +49,9 @@ def build(results_root: Path, site: Path) -> Path:
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
+    tables = collect(records, seconds, best, runs, read_all_trainings(results_root, records))
     papers, trained = read_papers(results_root, records), read_effects(results_root)
-    files = _files(collect(records, seconds, best, runs), records, papers, trained)
+    files = _files(tables, records, papers, trained)
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -144,6 +146,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
+<<<<<<< HEAD
     header += ["run_by", "run_again_by_maintainer", "differing_verdicts"]
     header += [f"{share}{end}" for share in ("sensitivity", "specificity") for end in ("", "_low", "_high")]
     header += [
@@ -154,6 +157,10 @@ def _table_lines(table: Table) -> list[list[Any]]:
         "to_leader_high",
         "to_leader_p",
     ]
+=======
+    header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
+    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
+>>>>>>> main
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -166,12 +173,16 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
         line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
+<<<<<<< HEAD
         for share in (row.sensitivity, row.specificity):
             line += [share.value, share.low, share.high] if share else [None, None, None]
         rank, leader = row.standing.rank, row.standing.against_leader
         line += [row.area, rank.last if rank else None]
         gap = leader.difference if leader else None
         line += [gap.value, gap.low, gap.high, leader.p_adjusted] if gap and leader else [None] * 4
+=======
+        line += trainings_cells(row.trainings, table.protocol["headline"])
+>>>>>>> main
         lines.append(line)
     return lines
 

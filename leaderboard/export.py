@@ -75,8 +75,8 @@ def tidy_lines(measured: Sequence[Measures], boards: Sequence[Board]) -> Iterato
     for table in boards:
         for standing in table.standings:
             head = [table.track, table.modality, table.protocol, standing.submission]
-            for name, value in _standing(standing.rank, standing.first_place):
-                yield [*head, "board", table.headline, "all", name, value, None, None, None, None, ""]
+            for name, place in _standing(standing.rank, standing.first_place):
+                yield [*head, "board", table.headline, "all", name, place, None, None, None, None, ""]
             for label, versus in (("leader", standing.against_leader), ("twin", standing.against_twin)):
                 for name, found in _versus(label, versus):
                     bounds = [found.value, found.low, found.high]

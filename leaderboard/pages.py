@@ -20,6 +20,7 @@ from leaderboard.paper import Paper, paper_view
 from leaderboard.protocols import protocol_anchor, protocol_view
 from leaderboard.runs import runs_words
 from leaderboard.tables import Gain, Row, Table
+from leaderboard.trainings import trainings_view
 from leaderboard.views import (
     Badge,
     Difference,
@@ -158,10 +159,14 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         noise=tuple(number(point.noise) for point in row.curve),
         best_known=best_known_view(row.best_known),
         runs=runs_words(row.runs, table.track),
+<<<<<<< HEAD
         area=number(row.area),
         sensitivity=_share(row.sensitivity, place),
         specificity=_share(row.specificity, place),
         to_leader=_difference(leader.difference if leader else None),
+=======
+        trainings=trainings_view(row.trainings, table.protocol["headline"]),
+>>>>>>> main
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from benchmark.evidence.trainings import Spreads
 from benchmark.evidence.variants import Trained
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval
@@ -19,6 +20,7 @@ from leaderboard.groups import PUBLIC_TRACKS
 from leaderboard.pages import PHANTOM, PUBLISHED
 from leaderboard.paper import Paper
 from leaderboard.tables import Table
+from leaderboard.trainings import trainings_words
 from leaderboard.words import number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
@@ -39,6 +41,7 @@ class Abstract:
     paper_interval: str
     worst: str
     worst_interval: str
+    trainings: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Subject:
     naive: bool
     record: Record
     paper: Paper | None
+    trainings: Spreads | None
 
 
 def study(
@@ -139,6 +143,7 @@ def subjects(table: Table, records: Sequence[Record], papers: Mapping[str, Paper
             row.submission in twins,
             own[row.submission],
             _current(papers.get(f"{table.track}/{table.modality.name}/{row.submission}")),
+            row.trainings if row.trainings and row.trainings.seeds else None,
         )
         for place, row in enumerate(table.rows)
         if row.submission in twins | trained
@@ -150,9 +155,8 @@ def study_lines(
     tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]
 ) -> list[list[Any]]:
     """Accuracy of each entry of the study under each of the paper's attacks and in the worst case: a CSV."""
-    lines: list[list[Any]] = [
-        ["track", "modality", "submission", "naive", "attack", "epsilon", "accuracy", "papers_protocol"]
-    ]
+    header = ["track", "modality", "submission", "naive", "attack", "epsilon", "accuracy", "papers_protocol"]
+    lines: list[list[Any]] = [[*header, "trainings", "mean_of_trainings", "sd_of_trainings"]]
     for table in tables:
         for subject in subjects(table, records, papers) if table.ranked else ():
             record = subject.record
@@ -162,7 +166,9 @@ def study_lines(
                     value = record.robust_accuracy(epsilon, attack)
                     paper = _paper_value(subject, attack, epsilon)
                     name = attack or "worst case"
-                    lines.append([*head, name, epsilon, value, paper and paper.value])
+                    spread = subject.trainings.robust[epsilon] if subject.trainings and not attack else None
+                    several = [len(spread.values), spread.mean, spread.deviation] if spread else [None] * 3
+                    lines.append([*head, name, epsilon, value, paper and paper.value, *several])
     return lines
 
 
@@ -198,6 +204,9 @@ def _abstract(table: Table, who: Sequence[Subject], published: Mapping[str, Any]
             paper_interval=_interval(paper),
             worst=number(worst.value),
             worst_interval=_interval(worst),
+            trainings=trainings_words(spread, spread.robust[headline])
+            if (spread := subject.trainings)
+            else "",
         )
 
 

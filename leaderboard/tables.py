@@ -10,7 +10,11 @@ import numpy as np
 
 from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
+<<<<<<< HEAD
 from benchmark.measures import Board, Standing, board
+=======
+from benchmark.evidence.trainings import Spreads
+>>>>>>> main
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
@@ -73,6 +77,7 @@ class Row:
     specificity: Estimate | None
     best_known: BestKnown | None = None
     runs: Runs | None = None
+    trainings: Spreads | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ def collect(
     seconds: Mapping[str, float] | None = None,
     best: Mapping[str, BestKnown] | None = None,
     runs: Mapping[str, Runs] | None = None,
+    trainings: Mapping[str, Spreads] | None = None,
 ) -> tuple[Table, ...]:
     """Group records into tables and compute every figure.
 
@@ -117,11 +123,13 @@ def collect(
         seconds: what an evaluation took, keyed "<track>/<modality>/<submission>".
         best: best known of the entries that others attacked, keyed alike; it moves no figure and no rank.
         runs: who ran the entries, keyed alike.
+        trainings: what those that were trained several times come to, keyed alike; ranked is the record alone.
 
     Raises:
         DataError: records of one table differ in protocol or images, so they cannot be compared.
     """
-    return tuple(_table(group, seconds or {}, best or {}, runs or {}) for group in by_table(records))
+    beside = (seconds or {}, best or {}, runs or {}, trainings or {})
+    return tuple(_table(group, *beside) for group in by_table(records))
 
 
 def _table(
@@ -129,6 +137,7 @@ def _table(
     seconds: Mapping[str, float],
     best: Mapping[str, BestKnown],
     runs: Mapping[str, Runs],
+    trainings: Mapping[str, Spreads],
 ) -> Table:
     check_comparable(records)
     first, compared = records[0], board(records)
@@ -142,6 +151,7 @@ def _table(
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
+            trainings.get(f"{home}/{record.submission}"),
         )
         for record in records
     ]
@@ -192,11 +202,19 @@ def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None
 
 def _row(
     record: Record,
+<<<<<<< HEAD
     standing: Standing,
     figures: Mapping[str, Estimate | None],
     seconds: float | None,
     best: BestKnown | None,
     runs: Runs | None,
+=======
+    rank: int | None,
+    seconds: float | None,
+    best: BestKnown | None,
+    runs: Runs | None,
+    trainings: Spreads | None,
+>>>>>>> main
 ) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
@@ -226,7 +244,11 @@ def _row(
         area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),
         best_known=best,
         runs=runs,
+<<<<<<< HEAD
         **figures,  # type: ignore[arg-type]
+=======
+        trainings=trainings,
+>>>>>>> main
     )
 
 

@@ -62,6 +62,8 @@ FOR_THE_PAGE |= {
     "evidence",
     "evidence.best_known",
     "evidence.runs",
+    "evidence.trainings",
+    "evidence.trainings_files",
     "evidence.variants",
 }
 FOR_THE_PAGE |= {"measures", "evidence.facts"}

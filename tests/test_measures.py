@@ -13,6 +13,7 @@ from benchmark.measures import board, measure, positive_words
 from benchmark.measures.subgroups import groups, subgroups
 from benchmark.record import Validation
 from benchmark.statistics import bootstrap
+from benchmark.statistics.comparison import compare
 
 
 @pytest.fixture(autouse=True)
@@ -216,6 +217,41 @@ def test_the_leader_the_twin_and_the_ranks():
     assert found.of("copy").against_twin is None
     assert found.of("vgg16-slim-pgd-at").first_place == pytest.approx(1)
     assert found.smallest_difference > 0
+
+
+def test_ties_are_runs_that_overlap():
+    # Neighbours differ too little to be told apart, those further away do not.
+    records = [make(f"e{i}", strength=0.002 * 1.07**i) for i in range(8)]
+
+    found = board(records)
+
+    order = [each.submission for each in found.standings]
+    assert order == [f"e{i}" for i in range(7, -1, -1)]
+    assert len(found.ties) > 1
+    for group in found.ties:
+        start = order.index(group[0])
+        assert list(group) == order[start : start + len(group)]
+        pairs = [
+            found_pair
+            for one in group
+            for other in group
+            if one < other and (found_pair := _versus(records, one, other)) is not None
+        ]
+        assert not any(pairs)
+    ends = [order.index(group[-1]) for group in found.ties]
+    assert ends == sorted(set(ends))
+    after = order.index(found.ties[0][-1]) + 1
+    assert any(_versus(records, order[after], one) for one in found.ties[0])
+
+
+def _versus(records, one, other):
+    """Whether two of these differ beyond chance, among all of them."""
+    named = sorted(record.submission for record in records)
+    correct = np.column_stack([r.robust("0.004") for r in sorted(records, key=lambda r: r.submission)])
+    pairs = [(i, j) for i in range(len(named)) for j in range(i + 1, len(named))]
+    found = compare(correct, records[0].labels, records[0].patient_ids, pairs)
+    wanted = tuple(sorted((named.index(one), named.index(other))))
+    return next(each.beyond_chance for each, pair in zip(found, pairs, strict=True) if pair == wanted)
 
 
 def test_what_takes_no_rank_is_no_rival():

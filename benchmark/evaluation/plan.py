@@ -53,6 +53,12 @@ class Plan:
     scale: float
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """Whose evaluation it is, for those who watch it."""
+        seed = getattr(self.source, "training_seed", 0)
+        return f"{self.name}, training seed {seed}" if seed else self.name
+
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
         """Every block, in order."""
@@ -93,7 +99,7 @@ def make_plan(
     source: FolderSource | BareSource
     if isinstance(model, SubmittedModel):
         name, identity = model.submission.name, model.identity
-        usual = FolderSource(model.submission.folder, split.modality, split.track)
+        usual = FolderSource.of(model, split)
         attacked, _ = usual.models()
         layout = choose_layout(attacked.to(device), identity, split.image_size, micro_batch, device)
         source = replace(usual, layout=layout)
@@ -119,7 +125,7 @@ def blocks_folder(model: SubmittedModel, split: Split, protocol: Protocol, devic
 def announce(plan: Plan) -> None:
     """Write beside the blocks what they are of, for `oncorobust status`."""
     about = {
-        "submission": plan.name,
+        "submission": plan.title,
         "modality": plan.split.modality,
         "track": plan.split.track,
         "protocol": plan.protocol.name,

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.data.split import Split
 from benchmark.submission import SubmittedModel, load_submission
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -19,13 +20,20 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channel
 class FolderSource:
     """A submission on disk: each process loads its own two instances.
 
-    layout: how its weights lie in memory, a name of LAYOUTS.
+    layout: how its weights lie in memory, a name of LAYOUTS. training_seed: which of several trainings.
     """
 
     folder: Path
     modality: str
     track: str
     layout: str = "channels last"
+    training_seed: int = 0
+
+    @classmethod
+    def of(cls, model: SubmittedModel, split: Split, layout: str = "channels last") -> FolderSource:
+        """Where the weights of this very model lie, its training seed included."""
+        seed = model.weights.training_seed
+        return cls(model.submission.folder, split.modality, split.track, layout, seed)
 
     def models(self) -> tuple[nn.Module, nn.Module]:
         """The model to attack and the model that judges."""
@@ -35,7 +43,7 @@ class FolderSource:
 @lru_cache(maxsize=2)
 def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
     def load() -> SubmittedModel:
-        model = load_submission(source.folder, source.modality, source.track)
+        model = load_submission(source.folder, source.modality, source.track, source.training_seed)
         return model.to(memory_format=LAYOUTS[source.layout])
 
     return load(), load()

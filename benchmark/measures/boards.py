@@ -167,11 +167,13 @@ def board(records: Sequence[Record]) -> Board:
 def _ties(names: Sequence[str], compared: dict[tuple[int, int], Comparison]) -> tuple[tuple[str, ...], ...]:
     """Runs of neighbours in the order of the table of which no two differ beyond chance, none inside another."""
     groups: list[tuple[int, int]] = []
+    stop = 0
     for start in range(len(names)):
-        stop = start + 1
+        # Whoever stands within a run that began before is alike to those that are left of it.
+        before, stop = stop, max(stop, start + 1)
         while stop < len(names) and not any(compared[i, stop].beyond_chance for i in range(start, stop)):
             stop += 1
-        if stop - start > 1 and (not groups or stop > groups[-1][1]):
+        if stop - start > 1 and stop > before:
             groups.append((start, stop))
     return tuple(tuple(names[start:stop]) for start, stop in groups)
 
