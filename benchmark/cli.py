@@ -11,12 +11,8 @@ import click
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
-<<<<<<< HEAD
-from benchmark.cli_evidence import external, transfer
-from benchmark.cli_export import export, methods
-=======
 from benchmark.cli_evidence import external, trainings, transfer
->>>>>>> main
+from benchmark.cli_export import export, methods
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError

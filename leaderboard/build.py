@@ -146,8 +146,8 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
-<<<<<<< HEAD
-    header += ["run_by", "run_again_by_maintainer", "differing_verdicts"]
+    header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
+    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
     header += [f"{share}{end}" for share in ("sensitivity", "specificity") for end in ("", "_low", "_high")]
     header += [
         "area_over_epsilon",
@@ -157,10 +157,6 @@ def _table_lines(table: Table) -> list[list[Any]]:
         "to_leader_high",
         "to_leader_p",
     ]
-=======
-    header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
-    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
->>>>>>> main
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -173,16 +169,13 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
         line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
-<<<<<<< HEAD
+        line += trainings_cells(row.trainings, table.protocol["headline"])
         for share in (row.sensitivity, row.specificity):
             line += [share.value, share.low, share.high] if share else [None, None, None]
         rank, leader = row.standing.rank, row.standing.against_leader
         line += [row.area, rank.last if rank else None]
         gap = leader.difference if leader else None
         line += [gap.value, gap.low, gap.high, leader.p_adjusted] if gap and leader else [None] * 4
-=======
-        line += trainings_cells(row.trainings, table.protocol["headline"])
->>>>>>> main
         lines.append(line)
     return lines
 

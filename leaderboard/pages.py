@@ -159,14 +159,11 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         noise=tuple(number(point.noise) for point in row.curve),
         best_known=best_known_view(row.best_known),
         runs=runs_words(row.runs, table.track),
-<<<<<<< HEAD
         area=number(row.area),
         sensitivity=_share(row.sensitivity, place),
         specificity=_share(row.specificity, place),
         to_leader=_difference(leader.difference if leader else None),
-=======
         trainings=trainings_view(row.trainings, table.protocol["headline"]),
->>>>>>> main
     )
 
 

@@ -10,11 +10,8 @@ import numpy as np
 
 from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
-<<<<<<< HEAD
-from benchmark.measures import Board, Standing, board
-=======
 from benchmark.evidence.trainings import Spreads
->>>>>>> main
+from benchmark.measures import Board, Standing, board
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
@@ -202,19 +199,12 @@ def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None
 
 def _row(
     record: Record,
-<<<<<<< HEAD
     standing: Standing,
     figures: Mapping[str, Estimate | None],
     seconds: float | None,
     best: BestKnown | None,
     runs: Runs | None,
-=======
-    rank: int | None,
-    seconds: float | None,
-    best: BestKnown | None,
-    runs: Runs | None,
     trainings: Spreads | None,
->>>>>>> main
 ) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
@@ -244,11 +234,8 @@ def _row(
         area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),
         best_known=best,
         runs=runs,
-<<<<<<< HEAD
-        **figures,  # type: ignore[arg-type]
-=======
         trainings=trainings,
->>>>>>> main
+        **figures,  # type: ignore[arg-type]
     )
 
 

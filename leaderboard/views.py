@@ -73,22 +73,11 @@ class EntryView:
     noise: tuple[str, ...]
     best_known: BestKnownView | None
     runs: str
-<<<<<<< HEAD
     area: str
     sensitivity: Share
     specificity: Share
     to_leader: Difference
-=======
     trainings: TrainingsView | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference in points, and its interval as text."""
-
-    value: str
-    interval: str
->>>>>>> main
 
 
 @dataclass(frozen=True)
