@@ -141,6 +141,24 @@ def test_an_interval_leaves_out_nothing_just_where_p_says_so():
     assert not all(verdicts)
 
 
+def test_the_ends_of_an_interval_are_where_the_test_would_begin_to_reject():
+    correct, labels, owner = board([0, 0.1], patients=20, seed=2)
+    per = np.array(
+        [
+            (correct[owner == who, 1].astype(float) - correct[owner == who, 0]).sum()
+            for who in np.unique(owner)
+        ]
+    )
+
+    (found,) = compare(correct, labels, owner, [(1, 0)], balanced=False)
+
+    # The statistic for a difference that is not 0: what is left of the sum, over the root of its squares.
+    gap = (found.difference.high - found.difference.value) * len(owner)
+    left = np.sum((per - per.mean()) ** 2) + gap**2 / 20
+    turned = np.abs(np.random.default_rng(0).choice([-1, 1], (50_000, 20)) @ per) / np.sum(per**2) ** 0.5
+    assert gap / left**0.5 == pytest.approx(np.quantile(turned, 0.95, method="inverted_cdf"))
+
+
 def test_more_pairs_need_more_evidence():
     correct, labels, owner = board([0, 0.05, 0.02, 0.03, 0.04, 0.01])
     (alone,) = compare(correct, labels, owner, [(1, 0)])
@@ -157,9 +175,9 @@ def test_a_p_that_no_turning_reaches_comes_from_the_clustered_test():
     (found,) = compare(correct, labels, owner, [(1, 0)])
     among = compare(np.column_stack([correct, correct]), labels, owner, [(1, 0), (1, 2), (3, 2)])[0]
 
-    assert found.p_adjusted == pytest.approx(found.p)
+    assert found.p_adjusted == pytest.approx(found.p, abs=0)
     assert 0 < found.p_adjusted < 1e-10
-    assert among.p_adjusted == pytest.approx(3 * found.p)
+    assert among.p_adjusted == pytest.approx(3 * found.p, abs=0)
 
 
 def test_the_same_answers_do_not_differ():
