@@ -15,8 +15,8 @@ from test_leaderboard import Reader, make, write
 from benchmark.cli import main
 from benchmark.errors import DataError
 from benchmark.evidence import Run, Runs
-from benchmark.evidence.files import beside, read_runs, save_runs
 from benchmark.evidence.facts import read_facts
+from benchmark.evidence.files import beside, read_runs, save_runs
 from benchmark.evidence.runs import add_run, compared, sign
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
