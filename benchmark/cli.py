@@ -12,6 +12,7 @@ from benchmark.cli_bench import bench
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, trainings, transfer
+from benchmark.cli_export import export, methods
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
@@ -75,6 +76,8 @@ for command in (
     transfer,
     trainings,
     paper,
+    export,
+    methods,
     bench,
     status,
     clean,

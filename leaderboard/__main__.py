@@ -1,4 +1,8 @@
-"""`python -m leaderboard`: build the pages; `python -m leaderboard readme`: write the README's results."""
+"""`python -m leaderboard`: build the pages. With `readme`: write the README's results.
+
+With `summaries`: write the summary of every record and of every result under the paper's protocol anew from its rows,
+after the statistics have changed.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,17 @@ def main(arguments: list[str]) -> int:
                     if update_readme(ROOT / "README.md", records, read_papers(results, records))
                     else "README.md is up to date"
                 )
+            case ["summaries"]:
+                records = read_records(results)[0]
+                for record in records:
+                    print(record.save(results / record.track / record.modality))
+                for home, paper in read_papers(results, records).items():
+                    if paper.result.belongs_to(paper.record):
+                        print(paper.result.save(paper.record, results / f"{home}.json"))
             case _:
-                raise ProtocolError(f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme")
+                raise ProtocolError(
+                    f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme, summaries"
+                )
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

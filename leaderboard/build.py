@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.errors import DataError
 from benchmark.evidence.variants import Trained, as_table
 from benchmark.record import Record
+from leaderboard.csv_text import as_csv
 from leaderboard.effects import read_effects
 from leaderboard.evidence import best_known_cells, read_best_known
 from leaderboard.pages import index_page, table_name
@@ -126,16 +125,16 @@ def _files(
     }
     if found:
         files["study.html"] = environment.get_template("study.html.j2").render(page=page, study=found)
-        files["study.csv"] = _csv(study_lines(tables, records, papers))
+        files["study.csv"] = as_csv(study_lines(tables, records, papers))
         for each in found.modalities:
             if each.effects:
                 files[each.effects.file] = as_table(trained[f"{found.track}/{each.name}"])
     for table in tables:
-        files[f"{table_name(table)}.csv"] = _csv(_table_lines(table))
-        files[f"{table_name(table)}-curves.csv"] = _csv(_curve_lines(table))
+        files[f"{table_name(table)}.csv"] = as_csv(_table_lines(table))
+        files[f"{table_name(table)}-curves.csv"] = as_csv(_curve_lines(table))
         if len(lines := paper_lines(table, papers)) > 1:
-            files[f"{table_name(table)}-paper.csv"] = _csv(lines)
-            files[f"{table_name(table)}-coverage.csv"] = _csv(coverage_lines(table, papers))
+            files[f"{table_name(table)}-paper.csv"] = as_csv(lines)
+            files[f"{table_name(table)}-coverage.csv"] = as_csv(coverage_lines(table, papers))
     return files
 
 
@@ -149,6 +148,15 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
     header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
     header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
+    header += [f"{share}{end}" for share in ("sensitivity", "specificity") for end in ("", "_low", "_high")]
+    header += [
+        "area_over_epsilon",
+        "rank_last",
+        "to_leader",
+        "to_leader_low",
+        "to_leader_high",
+        "to_leader_p",
+    ]
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -162,6 +170,12 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
         line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
         line += trainings_cells(row.trainings, table.protocol["headline"])
+        for share in (row.sensitivity, row.specificity):
+            line += [share.value, share.low, share.high] if share else [None, None, None]
+        rank, leader = row.standing.rank, row.standing.against_leader
+        line += [row.area, rank.last if rank else None]
+        gap = leader.difference if leader else None
+        line += [gap.value, gap.low, gap.high, leader.p_adjusted] if gap and leader else [None] * 4
         lines.append(line)
     return lines
 
@@ -172,21 +186,6 @@ def _curve_lines(table: Table) -> list[list[Any]]:
         [row.submission, point.epsilon, point.worst, point.noise] for row in table.rows for point in row.curve
     ]
     return lines
-
-
-def _csv(lines: Sequence[Sequence[Any]]) -> str:
-    out = StringIO()
-    csv.writer(out, lineterminator="\n").writerows([_cell(value) for value in line] for line in lines)
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A number in six digits; text so that no spreadsheet takes it for a formula."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
 
 
 def _check_site(results_root: Path, site: Path) -> None:

@@ -32,12 +32,18 @@ def by_table(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def check_comparable(records: Sequence[Record]) -> None:
-    """Stop where a table would set numbers beside each other that mean different things.
+    """Stop where a table would set numbers beside each other that mean different things, or one entry twice.
 
     Raises:
         DataError: naming the records to make again.
     """
     where = f"track {records[0].track}, {records[0].modality}, protocol {records[0].protocol['name']}"
+    names = [record.submission.casefold() for record in records]
+    twice = sorted({record.submission for record in records if names.count(record.submission.casefold()) > 1})
+    if twice:
+        raise DataError(
+            f"{where}: two records claim the place of {', '.join(twice)}; keep the one that is right and delete the other"
+        )
     for what, identity in (("versions of the protocol", _protocol_identity), ("images", _images_identity)):
         found: dict[str, list[Record]] = defaultdict(list)
         for record in records:

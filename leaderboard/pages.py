@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from benchmark import __version__
+from benchmark.measures import positive_words
 from benchmark.record import Flag
 from benchmark.statistics import MINIMUM_PATIENTS, Estimate
 from leaderboard import figures
@@ -97,7 +100,7 @@ def _table(table: Table, published: Mapping[str, Any], papers: Mapping[str, Pape
         protocol_anchor=protocol_anchor(table.protocol),
         headline=headline,
         headline_units=table.told(headline),
-        positive=modality.positive,
+        positive=positive_words(modality.name, table.track),
         attack_titles=tuple(unbroken(str(spec["title"])) for spec in table.protocol["attacks"]),
         epsilons=("0", *table.protocol["epsilons"]),
         timed=any(row.seconds is not None for row in table.rows),
@@ -115,6 +118,7 @@ def _table(table: Table, published: Mapping[str, Any], papers: Mapping[str, Pape
         file=f"{anchor}.csv",
         curves_file=f"{anchor}-curves.csv",
         paper=paper_view(table, anchor, names, papers),
+        smallest=_smallest(table),
     )
 
 
@@ -122,15 +126,15 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
     end = table.protocol["epsilons"][-1]
     beyond = row.median_epsilon > float(end)
     median = end if beyond else f"{row.median_epsilon:.4f}"
-    ranks = [other.rank for other in table.rows]
+    rank, leader = row.standing.rank, row.standing.against_leader
     return EntryView(
         anchor=f"{table_name(table)}-{slug(row.submission)}",
         submission=row.submission,
         title=_title(row),
         swatch=figures.swatch(place),
-        rank=str(row.rank or "–"),
+        rank=rank.words if rank else "–",
         reason=row.unranked_because,
-        tied=row.rank is not None and ranks.count(row.rank) > 1,
+        tied=rank is not None and rank.first < rank.last,
         training=training_words(row.description.get("training")),
         architecture=plain_text(row.description.get("architecture")),
         kind=plain_text(row.description.get("kind")),
@@ -155,6 +159,10 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         noise=tuple(number(point.noise) for point in row.curve),
         best_known=best_known_view(row.best_known),
         runs=runs_words(row.runs, table.track),
+        area=number(row.area),
+        sensitivity=_share(row.sensitivity, place),
+        specificity=_share(row.specificity, place),
+        to_leader=_difference(leader.difference if leader else None),
         trainings=trainings_view(row.trainings, table.protocol["headline"]),
     )
 
@@ -173,7 +181,20 @@ def _verdict(table: Table) -> str:
     return f"{_title(best)} comes first, better than every other ranked entry beyond chance."
 
 
-def _share(estimate: Estimate, place: int) -> Share:
+def _smallest(table: Table) -> str:
+    """How large a difference must be to be found here: of this board, or of these images alone."""
+    found = table.board.smallest_difference
+    if table.patients < MINIMUM_PATIENTS:
+        return f"none: under {MINIMUM_PATIENTS} patients"
+    if found is None:
+        planned = number(table.board.planned_difference)
+        return f"about {planned} points, for two entries that disagree on a fifth of the images"
+    return f"{number(found)} points, in four of five samples like this one"
+
+
+def _share(estimate: Estimate | None, place: int) -> Share:
+    if estimate is None:
+        return Share("–", "no such image", Markup(""))
     interval = "no interval"
     if estimate.low is not None and estimate.high is not None:
         interval = f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"

@@ -11,14 +11,15 @@ import numpy as np
 from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
 from benchmark.evidence.trainings import Spreads
+from benchmark.measures import Board, Standing, board
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
     MINIMUM_PATIENTS,
     Estimate,
-    accuracy_interval,
+    accuracy_intervals,
+    area_weights,
     balanced_accuracy,
-    paired_difference,
 )
 from leaderboard.groups import by_table, check_comparable
 
@@ -34,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Gain:
-    """An entry minus its naive twin, in balanced accuracy on the same images."""
+    """An entry minus its naive twin, in balanced accuracy on the same images; `worst` with its board's other comparisons."""
 
     entry: str
     twin: str
@@ -44,7 +45,10 @@ class Gain:
 
 @dataclass(frozen=True)
 class Row:
-    """One entry in one table. Shares are in [0, 1]; None where a class has no image or a cost is unknown."""
+    """One entry in one table. Shares are in [0, 1]; None where a class has no image or a cost is unknown.
+
+    standing: its range of ranks, and how it compares with the leader and its twin. area: under balanced accuracy over ε.
+    """
 
     submission: str
     description: Mapping[str, Any]
@@ -64,6 +68,10 @@ class Row:
     backward: int
     seconds: float | None
     curve: tuple[Point, ...]
+    standing: Standing
+    area: float
+    sensitivity: Estimate | None
+    specificity: Estimate | None
     best_known: BestKnown | None = None
     runs: Runs | None = None
     trainings: Spreads | None = None
@@ -81,6 +89,7 @@ class Table:
     patients: int
     rows: tuple[Row, ...]
     gains: tuple[Gain, ...]
+    board: Board
 
     @property
     def ranked(self) -> bool:
@@ -128,13 +137,14 @@ def _table(
     trainings: Mapping[str, Spreads],
 ) -> Table:
     check_comparable(records)
-    first = records[0]
-    ranks = _ranks(records)
+    first, compared = records[0], board(records)
+    figures = _intervals(records)
     home = f"{first.track}/{first.modality}"
     rows = [
         _row(
             record,
-            ranks.get(record.submission),
+            compared.of(record.submission),
+            figures[record.submission],
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
@@ -143,9 +153,16 @@ def _table(
         for record in records
     ]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -row.balanced.value, row.submission))
-    by_name = {record.submission: record for record in records}
-    place = [row.submission for row in rows]
-    gains = [_gain(by_name[name], by_name) for name in place if by_name[name].description.get("naive_twin")]
+    gains = [
+        Gain(
+            row.submission,
+            str(row.description["naive_twin"]),
+            row.standing.clean_against_twin,
+            row.standing.against_twin.difference if row.standing.against_twin else None,
+        )
+        for row in rows
+        if row.description.get("naive_twin")
+    ]
     return Table(
         track=first.track,
         modality=get_modality(first.modality),
@@ -155,28 +172,35 @@ def _table(
         patients=len(set(first.patient_ids)),
         rows=tuple(rows),
         gains=tuple(gains),
+        board=compared,
     )
 
 
-def _ranks(records: Sequence[Record]) -> dict[str, int]:
-    """1 + how many ranked entries are better beyond doubt, by the paired difference on the same patients."""
-    ranked = [(record, record.robust(record.headline)) for record in records if record.ranked]
-    ranks = {}
-    for record, worst in ranked:
-        own = balanced_accuracy(worst, record.labels)
-        better = 0
-        for _, other in ranked:
-            # A difference that is not positive cannot have a positive interval: no need to resample it.
-            if balanced_accuracy(other, record.labels) > own:
-                difference = paired_difference(other, worst, record.labels, record.patient_ids, balanced=True)
-                better += difference.low is not None and difference.low > 0
-        ranks[record.submission] = 1 + better
-    return ranks
+def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None]]:
+    """The intervals of every row, all entries of a table from one drawing of patients."""
+    labels, patients = records[0].labels, np.asarray(records[0].patient_ids)
+    clean = np.column_stack([record.clean_correct for record in records])
+    worst = np.column_stack([record.robust(record.headline) for record in records])
+    found: dict[str, Sequence[Estimate | None]] = {
+        "clean": accuracy_intervals(clean, labels, patients),
+        "worst": accuracy_intervals(worst, labels, patients),
+        "balanced": accuracy_intervals(worst, labels, patients, balanced=True),
+    }
+    for name, label in (("sensitivity", 1), ("specificity", 0)):
+        own = labels == label
+        found[name] = (
+            accuracy_intervals(worst[own], labels[own], patients[own]) if own.any() else [None] * len(records)
+        )
+    return {
+        record.submission: {name: each[place] for name, each in found.items()}
+        for place, record in enumerate(records)
+    }
 
 
 def _row(
     record: Record,
-    rank: int | None,
+    standing: Standing,
+    figures: Mapping[str, Estimate | None],
     seconds: float | None,
     best: BestKnown | None,
     runs: Runs | None,
@@ -189,15 +213,13 @@ def _row(
         Point(epsilon, record.robust_accuracy(epsilon, balanced=True), _noise(record, epsilon))
         for epsilon in record.epsilons
     ]
+    curve = (Point("0", clean, clean), *points)
     return Row(
         submission=record.submission,
         description=record.description,
         provenance=record.provenance,
-        rank=rank,
-        unranked_because="" if rank else unranked_because(record),
-        clean=accuracy_interval(record.clean_correct, record.labels, record.patient_ids),
-        worst=accuracy_interval(worst, record.labels, record.patient_ids),
-        balanced=accuracy_interval(worst, record.labels, record.patient_ids, balanced=True),
+        rank=standing.rank.first if standing.rank else None,
+        unranked_because="" if standing.rank else unranked_because(record),
         by_attack={name: record.robust_accuracy(record.headline, name) for name in record.attacks},
         missed_clean=_share(~record.clean_correct[diseased]),
         missed=_share(~worst[diseased]),
@@ -207,10 +229,13 @@ def _row(
         forward=sum(result.forward for result in record.attacks.values()),
         backward=sum(result.backward for result in record.attacks.values()),
         seconds=seconds,
-        curve=(Point("0", clean, clean), *points),
+        curve=curve,
+        standing=standing,
+        area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),
         best_known=best,
         runs=runs,
         trainings=trainings,
+        **figures,  # type: ignore[arg-type]
     )
 
 
@@ -227,22 +252,6 @@ def unranked_because(record: Record) -> str:
     if record.split["patients"] < MINIMUM_PATIENTS:
         return f"under {MINIMUM_PATIENTS} patients"
     return "unverified"
-
-
-def _gain(record: Record, by_name: Mapping[str, Record]) -> Gain:
-    twin = str(record.description["naive_twin"])
-    other = by_name.get(twin)
-    if other is None:
-        return Gain(record.submission, twin)
-    labels, patients = record.labels, record.patient_ids
-    return Gain(
-        record.submission,
-        twin,
-        paired_difference(record.clean_correct, other.clean_correct, labels, patients, balanced=True),
-        paired_difference(
-            record.robust(record.headline), other.robust(record.headline), labels, patients, balanced=True
-        ),
-    )
 
 
 def _noise(record: Record, epsilon: str) -> float | None:

@@ -31,6 +31,14 @@ class Badge:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A difference in points, and its interval as text."""
+
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class EntryView:
     """One row of a table and the card below it."""
 
@@ -65,15 +73,11 @@ class EntryView:
     noise: tuple[str, ...]
     best_known: BestKnownView | None
     runs: str
+    area: str
+    sensitivity: Share
+    specificity: Share
+    to_leader: Difference
     trainings: TrainingsView | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference in points, and its interval as text."""
-
-    value: str
-    interval: str
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ class TableView:
     file: str
     curves_file: str
     paper: PaperView | None
+    smallest: str
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ FLOORS = {
     "benchmark.selective": 1,
     "benchmark.paper_result": 1,
     "benchmark.evidence": 1,
+    "benchmark.measures": 1,
     "benchmark.data": 1,
     "benchmark.models": 1,
     "benchmark.submission_file": 1,
@@ -46,6 +47,7 @@ FLOORS = {
     "benchmark.cli_bench": 6,
     "benchmark.cli_paper": 6,
     "benchmark.cli_evidence": 6,
+    "benchmark.cli_export": 6,
     "benchmark.cli_data": 6,
     "benchmark.cli_prepare": 6,
     "benchmark.cli_train": 6,
@@ -64,6 +66,7 @@ FOR_THE_PAGE |= {
     "evidence.trainings_files",
     "evidence.variants",
 }
+FOR_THE_PAGE |= {"measures", "evidence.facts"}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}

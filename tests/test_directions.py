@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import statistics
 from benchmark.directions import directions, quartiles
+from benchmark.statistics import bootstrap
 
 GRID = ("0.002", "0.004", "0.02")
 SMALLEST = st.lists(
@@ -20,7 +20,7 @@ SMALLEST = st.lists(
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(statistics, "RESAMPLES", 100)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
 
 
 def asked(rows, patients=None):

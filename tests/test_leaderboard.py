@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import statistics
 from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
+from benchmark.statistics import bootstrap
 from leaderboard.build import build
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
@@ -113,7 +113,7 @@ class Reader(HTMLParser):
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer resamples, for speed: records and pages are compared under the same number."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
 
 
 def test_a_page_with_everything_is_built(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_leaderboard import Reader, contents, make, naive_and_trained, write
 
-from benchmark import statistics
 from benchmark.paper_result import PaperResult
+from benchmark.statistics import bootstrap
 from leaderboard.build import build
 from leaderboard.paper import paper_text
 
@@ -18,7 +18,7 @@ ATTACKS = ("fgsm", "bim", "pgd")
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
 
 
 def result_of(record):

@@ -15,6 +15,7 @@ from test_leaderboard import Reader, make, write
 from benchmark.cli import main
 from benchmark.errors import DataError
 from benchmark.evidence import Run, Runs
+from benchmark.evidence.facts import read_facts
 from benchmark.evidence.files import beside, read_runs, save_runs
 from benchmark.evidence.runs import add_run, compared, sign
 from benchmark.protocol import PROTOCOLS
@@ -132,7 +133,8 @@ def test_a_damaged_file_is_named(tmp_path):
 def results(monkeypatch, tmp_path, make_submission):
     """A tiny entry on a folder of six images, under a quick protocol made quicker; where its records go."""
     monkeypatch.setitem(PROTOCOLS, "quick", small_protocol(FGSM, BIM, name="quick", ranked=False))
-    random_split(6, 64).save(tmp_path / "scans" / "ct-test.safetensors")
+    split = replace(random_split(6, 64), facts={"diameter_mm": [3.0, 4, 5, 6, 7, 8]})
+    split.save(tmp_path / "scans" / "ct-test.safetensors")
     make_submission()
     return tmp_path / "cache" / "private" / "results-quick" / "scans" / "ct"
 
@@ -156,6 +158,7 @@ def test_evaluate_signs_and_again_confirms(results, tmp_path, monkeypatch):
     monkeypatch.setenv("ONCOROBUST_RAN_BY", "A. Reader")
     first = run("evaluate", tmp_path)
     record = Record.load(results / "tiny.json")
+    assert read_facts(record, results)["diameter_mm"].tolist() == [3, 4, 5, 6, 7, 8]
     before = {path.name: path.read_bytes() for path in results.iterdir() if ".runs." not in path.name}
 
     again = run("again", tmp_path, "--ran-by", MAINTAINER)

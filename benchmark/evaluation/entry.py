@@ -16,6 +16,7 @@ from benchmark.evaluation.blocks import Failure
 from benchmark.evaluation.engine import choose_device, compute, conclude, evaluate, save_times
 from benchmark.evaluation.plan import Plan, blocks_folder, make_plan, parse_share
 from benchmark.evaluation.verify import Verification, is_current, verify
+from benchmark.evidence.facts import save_facts
 from benchmark.evidence.runs import checked_name, sign
 from benchmark.files import require_writable
 from benchmark.folders import results_folder
@@ -191,8 +192,9 @@ def validation_part(modality: str, track: str) -> Split | None:
 
 
 def finish(record: Record, model: SubmittedModel, split: Split, folder: Path, device: str) -> Path:
-    """Save a record; its blocks are then done with, unless some are missing and can be tried again."""
+    """Save a record, and beside it what is known of its images; its blocks are then done with, unless some are missing."""
     path = record.save(folder)
+    save_facts(folder, split.sha256, split.image_ids, split.facts)
     forget_blocks(record, model, split, device)
     return path
 

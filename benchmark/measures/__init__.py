@@ -1,0 +1,28 @@
+"""Records → every figure, as frozen dataclasses: of one entry (`measure`), and of all entries of a table (`board`)."""
+
+from benchmark.measures.boards import Board, Standing, Versus, board
+from benchmark.measures.entry import Accuracy, Measures, measure
+from benchmark.measures.subgroups import Subgroup
+from benchmark.measures.wording import positive_words
+from benchmark.statistics.agreement import Agreement
+from benchmark.statistics.confidence import BINS, SPECIFICITY, SURE, Confidence, Threshold
+from benchmark.statistics.ranks import Rank
+
+__all__ = [
+    "BINS",
+    "SPECIFICITY",
+    "SURE",
+    "Accuracy",
+    "Agreement",
+    "Board",
+    "Confidence",
+    "Measures",
+    "Rank",
+    "Standing",
+    "Subgroup",
+    "Threshold",
+    "Versus",
+    "board",
+    "measure",
+    "positive_words",
+]

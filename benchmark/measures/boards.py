@@ -1,0 +1,187 @@
+"""All entries of one track, modality and protocol, compared with each other: ranks, ties, and what may be chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.errors import DataError
+from benchmark.record import Record
+from benchmark.statistics import Estimate, balanced_accuracy, paired_difference
+from benchmark.statistics.agreement import Agreement, agreement
+from benchmark.statistics.comparison import Comparison, compare
+from benchmark.statistics.power import planned_for, shown_difference
+from benchmark.statistics.ranks import Rank, first_places, rank_intervals
+
+
+@dataclass(frozen=True)
+class Versus:
+    """An entry minus another in balanced worst-case accuracy at the headline ε, on the same images.
+
+    difference: its interval holds together with those of the whole board. alone: the same by itself.
+    p, p_adjusted: of this pair, and among all pairs of the board. agreement: image by image, with McNemar's test.
+    """
+
+    entry: str
+    other: str
+    difference: Estimate
+    alone: Estimate
+    p: float
+    p_adjusted: float
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an entry stands. rank: None where it takes none; first_place: share of resamples in which it leads.
+
+    against_leader: None for the leader and for entries without a rank. against_twin: None without a twin's record;
+    clean_against_twin: in balanced clean accuracy, by itself.
+    """
+
+    submission: str
+    rank: Rank | None
+    first_place: float | None
+    against_leader: Versus | None
+    against_twin: Versus | None
+    clean_against_twin: Estimate | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """A table's comparisons. Entries that take a rank come first, by their ranking figure.
+
+    ties: groups of ranked entries of which none is better than another beyond chance, each as large as can be.
+    smallest_difference: that this board finds in four of five samples, of a middling pair; None with fewer than two ranks.
+    planned_difference: the same from the images and patients alone, for entries that disagree on a fifth of the images.
+    pairs: how many comparisons are judged together.
+    """
+
+    track: str
+    modality: str
+    protocol: str
+    headline: str
+    leader: str | None
+    standings: tuple[Standing, ...]
+    ties: tuple[tuple[str, ...], ...]
+    smallest_difference: float | None
+    planned_difference: float
+    pairs: int
+
+    def of(self, submission: str) -> Standing:
+        """One entry's standing."""
+        return next(each for each in self.standings if each.submission == submission)
+
+
+def board(records: Sequence[Record]) -> Board:
+    """Compare all records of one table.
+
+    All pairs of ranked entries and every entry's pair with its naive twin are one family: over all of them together
+    the chance of any false "A beats B" is at most 5 %.
+
+    Args:
+        records: of one track, modality, protocol and split, all of the same images.
+
+    Raises:
+        DataError: two records are of the same entry.
+    """
+    names = [record.submission for record in records]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"two records claim the place of {', '.join(twice)}; keep one of each")
+    first = records[0]
+    verdicts = {record.submission: record.robust(record.headline) for record in records}
+    figure = {name: balanced_accuracy(verdicts[name], first.labels) for name in names}
+    ordered = sorted(records, key=lambda r: (not r.ranked, -figure[r.submission], r.submission))
+    places = {record.submission: place for place, record in enumerate(ordered)}
+    ranked = sum(record.ranked for record in records)
+    family = [(i, j) for i in range(ranked) for j in range(i + 1, ranked)]
+    twins = {
+        record.submission: str(record.description["naive_twin"])
+        for record in ordered
+        if record.description.get("naive_twin") in places
+        and record.description["naive_twin"] != record.submission
+    }
+    family += [
+        (places[name], places[twin])
+        for name, twin in twins.items()
+        if max(places[name], places[twin]) >= ranked
+    ]
+    correct = np.column_stack([verdicts[record.submission] for record in ordered])
+    labels, patients = first.labels, first.patient_ids
+    compared = {
+        _sorted((each.first, each.second)): each for each in compare(correct, labels, patients, family)
+    }
+    ranks = rank_intervals(ranked, list(compared.values()))
+    often = first_places(correct[:, :ranked], labels, patients) if ranked else np.zeros(0)
+
+    def versus(entry: str, other: str) -> Versus | None:
+        pair = places[entry], places[other]
+        if pair[0] == pair[1]:
+            return None
+        each = compared[_sorted(pair)]
+        turned = (each.first, each.second) != pair
+        return Versus(
+            entry,
+            other,
+            _turned(each.difference) if turned else each.difference,
+            paired_difference(verdicts[entry], verdicts[other], labels, patients, balanced=True),
+            each.p,
+            each.p_adjusted,
+            agreement(verdicts[entry], verdicts[other]),
+        )
+
+    leader = ordered[0].submission if ranked else None
+    by_name = {record.submission: record for record in records}
+    standings = [
+        Standing(
+            record.submission,
+            ranks[place] if place < ranked else None,
+            float(often[place]) if place < ranked else None,
+            versus(record.submission, leader) if leader and place < ranked else None,
+            versus(record.submission, twins[record.submission]) if record.submission in twins else None,
+            paired_difference(
+                record.clean_correct, by_name[twins[record.submission]].clean_correct, labels, patients, True
+            )
+            if record.submission in twins
+            else None,
+        )
+        for place, record in enumerate(ordered)
+    ]
+    return Board(
+        first.track,
+        first.modality,
+        first.protocol["name"],
+        first.headline,
+        leader,
+        tuple(standings),
+        _ties([record.submission for record in ordered[:ranked]], compared),
+        shown_difference([each for pair, each in compared.items() if pair[1] < ranked]),
+        planned_for(labels, patients, max(1, len(family))),
+        len(family),
+    )
+
+
+def _ties(names: Sequence[str], compared: dict[tuple[int, int], Comparison]) -> tuple[tuple[str, ...], ...]:
+    """Runs of neighbours in the order of the table of which no two differ beyond chance, none inside another."""
+    groups: list[tuple[int, int]] = []
+    stop = 0
+    for start in range(len(names)):
+        # Whoever stands within a run that began before is alike to those that are left of it.
+        before, stop = stop, max(stop, start + 1)
+        while stop < len(names) and not any(compared[i, stop].beyond_chance for i in range(start, stop)):
+            stop += 1
+        if stop - start > 1 and stop > before:
+            groups.append((start, stop))
+    return tuple(tuple(names[start:stop]) for start, stop in groups)
+
+
+def _sorted(pair: tuple[int, int]) -> tuple[int, int]:
+    return (min(pair), max(pair))
+
+
+def _turned(estimate: Estimate) -> Estimate:
+    low, high = estimate.low, estimate.high
+    return Estimate(-estimate.value, None if high is None else -high, None if low is None else -low)
