@@ -1,12 +1,13 @@
 """A folder with a model: `submission.toml` and its weights, checked, all errors at once.
 
-The weights are safetensors: reading them runs no code. A folder that brings a `model.py` of
-its own is refused until there is a sandbox to run it in.
+The weights are safetensors: reading them runs no code. A folder without an architecture's name brings a `model.py`
+of its own, of which nothing is read here but its checksum: `benchmark.isolation` runs it.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ class Submission:
 
     folder: Path
     file: SubmissionFile
+    code: tuple[str, ...] = ()  # names of the files of code that it brings, in order
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ class Submission:
             "authors": list(file.authors),
             "licence": file.licence,
             "description": file.description,
-            "architecture": file.architecture,
+            "architecture": file.architecture or "own code",
             "training": file.training.model_dump(mode="json"),
             "naive_twin": file.naive_twin,
         }
@@ -94,15 +96,36 @@ class SubmittedModel(nn.Module):
 
     @cached_property
     def identity(self) -> str:
-        """sha256 over the weights and everything in `submission.toml` that changes a logit."""
+        """sha256 over the weights, the code, and everything in `submission.toml` that changes a logit."""
         file = self.submission.file
-        parts = [
+        parts: list[Any] = [
             file.architecture,
             sorted(file.architecture_options.items()),
             file.input.model_dump_json(),
         ]
+        if self.submission.code:
+            parts.append([(name, _sha256(self.submission.folder / name)) for name in self.submission.code])
         text = repr([*parts, self.weights.modality, self.weights.sha256])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Sealed(nn.Module):
+    """Stands where the model of a submission with code would stand; it answers nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            IsolationError: always.
+        """
+        raise IsolationError(
+            f"submission {self.name!r} brings code (model.py), which runs in a sandbox only; let evaluate or "
+            "benchmark.isolation.entered.opened start one"
+        )
 
 
 def read_submission(folder: Path | str) -> Submission:
@@ -113,7 +136,6 @@ def read_submission(folder: Path | str) -> Submission:
 
     Raises:
         SubmissionError: with every complaint about the file at once.
-        IsolationError: the folder brings code.
     """
     import tomllib
 
@@ -123,11 +145,6 @@ def read_submission(folder: Path | str) -> Submission:
     path = path.resolve()
     if not path.is_dir():
         raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
-    if (path / "model.py").exists():
-        raise IsolationError(
-            f"submission {path.name!r} brings code (model.py), and this version has no sandbox to run it in; "
-            "enter it by architecture name and safetensors weights"
-        )
     try:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
@@ -144,7 +161,41 @@ def read_submission(folder: Path | str) -> Submission:
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
         )
-    return Submission(path, file)
+    complaints = list(_complaints(path, file))
+    if complaints:
+        raise SubmissionError(f"submission {path.name!r}: " + "; ".join(complaints))
+    return Submission(path, file, () if file.architecture else code_files(path))
+
+
+def code_files(folder: Path) -> tuple[str, ...]:
+    """The files of code in a folder, relative to it, in order: all that a worker sees of it besides the weights."""
+    found = (path.relative_to(folder) for path in folder.rglob("*.py"))
+    return tuple(sorted(str(path) for path in found if not any(part.startswith(".") for part in path.parts)))
+
+
+def _complaints(folder: Path, file: SubmissionFile) -> Iterator[str]:
+    brings = (folder / "model.py").exists()
+    if file.architecture and brings:
+        yield (
+            f"it names architecture {file.architecture!r} and brings code (model.py); remove one of them, "
+            "since only one can be what is judged"
+        )
+    if not file.architecture and not brings:
+        yield "it names no architecture and brings no model.py; give it one of them"
+    if not file.architecture and file.architecture_options:
+        yield "'architecture_options' are for an architecture by name; set what model.py wants in model.py"
+    if brings:
+        links = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink())
+        if links:
+            yield f"it holds links ({', '.join(links[:3])}), which could lead out of it; put the files themselves there"
+    for weights in file.weights:
+        if file.architecture and not weights.files:
+            yield f"the {weights.modality} weights name no files; an architecture needs at least one"
+        if len(weights.files) != len(weights.sha256):
+            yield (
+                f"{weights.modality}: {len(weights.files)} weight files and {len(weights.sha256)} checksums; give one "
+                "sha256 for each file"
+            )
 
 
 def names() -> list[str]:
@@ -157,6 +208,9 @@ def names() -> list[str]:
 def load_submission(folder: Path | str, modality: str, track: str = "phantom") -> SubmittedModel:
     """The model of a submission, ready to be evaluated.
 
+    One that brings code is checked and not run: its model raises IsolationError until `benchmark.isolation.entered`
+    opens it, as `evaluate` does.
+
     Args:
         folder: the folder, or its name in the submissions folder.
         modality: "ct", "mammogram" or "mri".
@@ -167,18 +221,20 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
     """
     submission = read_submission(folder)
     weights = submission.weights_for(modality, track)
-    if len(weights.files) != len(weights.sha256):
-        raise SubmissionError(
-            f"submission {submission.name!r}, {modality}: {len(weights.files)} weight files and "
-            f"{len(weights.sha256)} checksums; give one sha256 for each file"
-        )
     complaints: list[str] = []
-    models = [
-        _load_file(submission, name, sha, complaints)
+    paths = [
+        _verified(submission, name, sha, complaints)
         for name, sha in zip(weights.files, weights.sha256, strict=True)
+    ]
+    models = [
+        _load_file(submission, name, path, complaints)
+        for name, path in zip(weights.files, paths, strict=True)
+        if not submission.code
     ]
     if complaints:
         raise SubmissionError(f"submission {submission.name!r}, {modality}: " + "; ".join(complaints))
+    if submission.code:
+        return SubmittedModel(Sealed(submission.name), submission, weights, track).eval()
     wrapper = submission.file.input
     inner: nn.Module = models[0]
     if len(models) > 1 or wrapper != Input():
@@ -186,32 +242,43 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
     return SubmittedModel(inner.eval().requires_grad_(False), submission, weights, track).eval()
 
 
-def _load_file(submission: Submission, name: str, expected: str, complaints: list[str]) -> nn.Module:
-    try:
-        model = build(submission.file.architecture, submission.file.architecture_options)
-    except SubmissionError as error:
-        complaints.append(str(error))
-        return nn.Identity()
+def _verified(submission: Submission, name: str, expected: str, complaints: list[str]) -> Path | None:
+    """The file of weights, if it is the one that `submission.toml` means."""
     path = (submission.folder / name).resolve()
     if not path.is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
-        return model
+        return None
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256(path)
     except OSError as error:
         complaints.append(
             f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'"
         )
-        return model
+        return None
     if found != expected:
         complaints.append(
             f"weights file {name!r} has sha256 {found}, submission.toml says {expected or 'nothing'}; "
             "restore the file, or state the new checksum if you meant to change it"
         )
-        return model
+        return None
+    return path
+
+
+def _load_file(submission: Submission, name: str, path: Path | None, complaints: list[str]) -> nn.Module:
+    try:
+        model = build(submission.file.architecture, submission.file.architecture_options)
+        if path is None:
+            return model
+    except SubmissionError as error:
+        complaints.append(str(error))
+        return nn.Identity()
     try:
         load_weights(model, path, submission.file.architecture)
     except SubmissionError as error:
         complaints.append(f"weights file {name!r} {error}")
     return model
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -48,17 +48,18 @@ class Training(_Table):
 
 
 class Weights(_Table):
-    """The weights of one modality: several files are averaged in their logits."""
+    """The weights of one modality: several files are averaged in their logits. Only code may bring none."""
 
     modality: Literal["ct", "mammogram", "mri"]
     trained_on: str = "phantom"
-    files: tuple[str, ...] = Field(min_length=1)
-    sha256: tuple[str, ...] = Field(min_length=1)
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
     command: str = ""
+    claimed_accuracy: float | None = Field(default=None, ge=0, le=1)  # clean, on the validation part
 
 
 class SubmissionFile(_Table):
-    """`submission.toml`. Unknown keys are refused."""
+    """`submission.toml`. Unknown keys are refused. Without an architecture the folder brings `model.py`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")
     title: str
@@ -68,7 +69,7 @@ class SubmissionFile(_Table):
     description: str = ""
     paper: str = ""
     naive_twin: str = ""
-    architecture: str
+    architecture: str = ""
     architecture_options: dict[str, Any] = {}
     input: Input = Input()
     training: Training

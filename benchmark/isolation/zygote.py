@@ -1,0 +1,330 @@
+"""The harness's end: one zygote for each submission, and the workers that it forks."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import importlib.util
+import json
+import mmap
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import IsolationError, SubmissionError
+from benchmark.isolation import frames, sandbox
+from benchmark.isolation.filter import program
+from benchmark.isolation.frames import Header
+
+# Imported before a worker is forked where the submission's code names them: they take seconds.
+LARGE = ("torchvision", "timm", "scipy")
+PRELOADED = ("torch", "safetensors.torch", "benchmark.isolation.answer")
+PATIENCE = 120.0  # seconds for a zygote to import torch and what it is told
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker may use. memory: bytes beyond what torch takes; 0: no limit. seconds: of processor time.
+
+    build, answer: seconds by the clock for the model to be built, and for one question.
+    """
+
+    memory: int = min(8 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    seconds: int = 12 * 3600
+    files: int = 128
+    threads: int = 256
+    build: float = 120.0
+    answer: float = 120.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a zygote is started for: a submission's folder, the files of it that workers see, and behind what walls."""
+
+    folder: Path
+    files: tuple[str, ...]
+    how: str  # of sandbox.chosen
+    cuda: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class Zygote:
+    """A process that has imported torch and forks. It ends with this object, or with this process.
+
+    Raises:
+        IsolationError: it does not start.
+    """
+
+    def __init__(self, place: Place | None) -> None:
+        """Start it. None: with nothing imported and no submission, to see whether workers' walls stand."""
+        how = place.how if place else sandbox.BUBBLEWRAP
+        cuda = place.cuda if place else False
+        walls = how == sandbox.BUBBLEWRAP
+        folders = sandbox.libraries()
+        limits = asdict(place.limits if place else Limits()) | ({"memory": 0} if cuda else {})
+        settings = {
+            "libraries": [sandbox.inside(number) for number in range(len(folders))] if walls else folders,
+            "import": [*PRELOADED, *_named(place)] if place else [],
+            "walls": walls,
+            "filter": base64.b64encode(program(cuda)).decode() if walls else "",
+            "limits": limits,
+            "submission": sandbox.SUBMISSION if walls else str(place.folder) if place else "",
+        }
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.told = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self.process = self._started(place, walls, theirs, cuda)
+        theirs.close()
+        self._end = weakref.finalize(self, _end, self.process, self.control, self.told)
+        self.control.settimeout(PATIENCE)
+        try:
+            self.control.send(json.dumps(settings).encode())
+            answer = json.loads(self.control.recv(1 << 16) or b"null")
+        except (OSError, ValueError) as error:
+            answer = {"failed": f"{type(error).__name__}: {error}"}
+        if answer is None or "failed" in answer:
+            reason = self._reason() or (answer or {}).get("failed", "it ended at once")
+            self._end()
+            raise IsolationError(f"the sandbox does not start: {frames.plain(reason)}")
+        self.control.settimeout(None)
+
+    def _started(
+        self, place: Place | None, walls: bool, theirs: socket.socket, cuda: bool
+    ) -> subprocess.Popen[bytes]:
+        words = ["-I", "-S", "-B"]
+        if walls:
+            inner = f"{sandbox.HARNESS}/benchmark/isolation/worker.py"
+            asked = (place.folder, place.files) if place else (None, ())
+            command = sandbox.command([*words, inner, str(theirs.fileno())], *asked, cuda)
+            environment = {}  # bubblewrap's own would be seen inside, in /proc/1/environ
+        else:
+            inner = str(Path(__file__).with_name("worker.py"))
+            command = [sandbox.interpreter(), *words, inner, str(theirs.fileno())]
+            environment = sandbox.environment()
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd="/",
+            stdin=nothing,
+            stdout=nothing,
+            stderr=self.told,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+
+    def _reason(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(2)
+        self.told.seek(0)
+        lines = self.told.read(1 << 16).decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked for workers."""
+        return self._end.alive and self.process.poll() is None
+
+    def worker(self, order: dict[str, Any], limits: Limits) -> Worker:
+        """A new worker that builds a model by `order` (see `answer.build` and `answer.serve`).
+
+        Raises:
+            SubmissionError: the model cannot be built. IsolationError: the walls cannot be put up.
+        """
+        asked, theirs = socket.socketpair()
+        life, kept = socket.socketpair()
+        shared = os.memfd_create("oncorobust", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(shared, 2 * frames.HALF)
+            _seal(shared)
+            block = mmap.mmap(shared, 2 * frames.HALF)
+            line = json.dumps(order).encode()
+            socket.send_fds(self.control, [line], [theirs.fileno(), kept.fileno(), shared])
+        except OSError as error:
+            raise IsolationError(f"a worker cannot be started: {error.strerror or error}") from None
+        finally:
+            os.close(shared)
+            theirs.close()
+            kept.close()
+        return Worker(asked, life, torch.frombuffer(block, dtype=torch.float32), limits)
+
+    def close(self) -> None:
+        """End it and all its workers."""
+        self._end()
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket, told: Any) -> None:
+    control.close()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)  # bubblewrap's: the kernel ends all that is inside with it
+    process.wait()
+    told.close()
+
+
+class Worker:
+    """One model in a process of its own. `about` is what it says of itself; it ends with this object."""
+
+    def __init__(self, asked: socket.socket, life: socket.socket, block: Tensor, limits: Limits) -> None:
+        self.asked, self.life, self.limits = asked, life, limits
+        self.images, self.gradients = block[: frames.HALF // 4], block[frames.HALF // 4 :]
+        self._end = weakref.finalize(self, _let_go, asked, life)
+        header, content = self.answer(limits.build, "while its model was built")
+        try:
+            self.about: dict[str, Any] = json.loads(content) if header.kind == frames.READY else None
+        except ValueError:
+            self.about = None
+        if not isinstance(self.about, dict):
+            raise self.broken("sent what is no answer, while its model was built")
+
+    def ask(self, header: Header, content: bytes = b"") -> tuple[Header, bytes]:
+        """Send one question and wait for its answer, whatever that is.
+
+        Raises:
+            SubmissionError: it ended, took too long, or answered with what is no frame.
+        """
+        told = f"when it was asked about {header.images} images"
+        deadline = time.monotonic() + self.limits.answer
+        rest = memoryview(header.packed() + content)
+        try:
+            while rest:
+                self._wait(deadline)
+                rest = rest[self.asked.send(rest) :]
+        except TimeoutError:
+            raise self.broken(f"did not listen for {self.limits.answer:g} s, {told}") from None
+        except OSError:
+            raise self.broken(f"{self.ended()} {told}") from None
+        return self.answer(self.limits.answer, told)
+
+    def answer(self, seconds: float, told: str) -> tuple[Header, bytes]:
+        """Wait for one message, `seconds` by the clock at most."""
+        deadline = time.monotonic() + seconds
+        try:
+            header = frames.unpacked(self._read(frames.SIZE, deadline))
+            if header is None or header.length > self._longest(header):
+                raise self.broken(f"sent what is no answer, {told}")
+            content = self._read(header.length, deadline)
+        except TimeoutError:
+            raise self.broken(f"gave no answer within {seconds:g} s, {told}") from None
+        except (EOFError, OSError):
+            raise self.broken(f"{self.ended()} {told}") from None
+        if header.kind == frames.FAILED:
+            raise SubmissionError(frames.plain(content.decode(errors="replace")))
+        return header, content
+
+    def broken(self, told: str) -> SubmissionError:
+        """End it; why nothing more can be asked."""
+        self.close()
+        return SubmissionError(f"the worker with the submission's code {told}")
+
+    def ended(self) -> str:
+        """How it came to its end, in words."""
+        status = _let_go(self.asked, self.life)
+        if len(status) != 4:
+            return frames.plain(status.decode(errors="replace")) or "ended"
+        code = os.waitstatus_to_exitcode(int.from_bytes(status, "little"))
+        if code >= 0:
+            return f"ended with code {code}"
+        why = {signal.SIGKILL: ", most likely for want of memory or processor time"}.get(-code, "")
+        return f"was killed by {signal.Signals(-code).name}{why}"
+
+    def close(self) -> None:
+        """End it; returns when it has ended."""
+        self._end()
+
+    @staticmethod
+    def _longest(header: Header) -> int:
+        return max(frames.LONGEST, 8 * header.images) if header.images <= frames.HALF // 4 else 0
+
+    def _wait(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.asked.settimeout(left)
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            self._wait(deadline)
+            part = self.asked.recv(min(count, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+def _let_go(asked: socket.socket, life: socket.socket) -> bytes:
+    """Tell the keeper to end its worker, and wait for what it says of the end."""
+    status = b""
+    with contextlib.suppress(OSError):
+        life.settimeout(5)
+        life.shutdown(socket.SHUT_WR)
+        status = life.recv(frames.LONGEST)
+        while life.recv(frames.LONGEST):
+            pass
+    asked.close()
+    life.close()
+    return status
+
+
+def _seal(shared: int) -> None:
+    """Nobody can cut the shared block short, which would end the harness with SIGBUS."""
+    import fcntl
+
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(shared, fcntl.F_ADD_SEALS, seals)
+
+
+def _named(place: Place | None) -> Sequence[str]:
+    """Large packages that the submission's code names."""
+    if place is None:
+        return ()
+    text = "".join((place.folder / name).read_text("utf-8", "replace") for name in place.files if name.endswith(".py"))
+    return [name for name in LARGE if re.search(rf"\b{name}\b", text) and importlib.util.find_spec(name)]
+
+
+@lru_cache(maxsize=8)
+def _zygotes() -> dict[Place, Zygote]:
+    running: dict[Place, Zygote] = {}
+    atexit.register(lambda: [zygote.close() for zygote in running.values()])
+    return running
+
+
+def zygote_for(place: Place) -> Zygote:
+    """The zygote of a place; one for each process that asks, kept until that process ends.
+
+    Raises:
+        IsolationError: it does not start.
+    """
+    running = _zygotes()
+    if place not in running or not running[place].alive:
+        running[place] = Zygote(place)
+    return running[place]
+
+
+def try_walls() -> None:
+    """Start a zygote and a worker with nothing in them.
+
+    Raises:
+        IsolationError: a wall cannot be put up here.
+    """
+    zygote = Zygote(None)
+    try:
+        zygote.worker({}, Limits(build=20.0)).close()
+    except SubmissionError as error:
+        raise IsolationError(str(error)) from None
+    finally:
+        zygote.close()
