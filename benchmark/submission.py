@@ -89,6 +89,7 @@ class SubmittedModel(nn.Module):
         super().__init__()
         self.inner = inner
         self.submission, self.weights, self.track = submission, weights, track
+        self.isolation = "auto"  # how its code is to be isolated, if it brings any
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits."""

@@ -25,7 +25,9 @@ from benchmark.evaluation.judge import clean_gaps, one_thread
 from benchmark.evaluation.news import news_of
 from benchmark.evaluation.plan import VERSIONED, Plan, announce, make_plan
 from benchmark.evaluation.pool import Task, run_all
+from benchmark.evaluation.retrial import flags as retrial_flags
 from benchmark.files import replace_file
+from benchmark.isolation.sandbox import CHOICES, chosen, described
 from benchmark.progress import progress_bar
 from benchmark.protocol import ENGINE, Protocol, get_protocol
 from benchmark.record import AttackResult, Flag, Record, Validation
@@ -54,7 +56,8 @@ def evaluate(
         split: images, true labels, patients.
         protocol: "standard", "thorough", "quick", one of them with "-full-grid", or a Protocol.
         device: "auto", "cpu", "cuda", "cuda:1".
-        isolation: "auto" or "none"; declarative submissions bring no code, so nothing is isolated yet.
+        isolation: how code that a submission brings is isolated: "auto" (bubblewrap, or a refusal), "bubblewrap", or
+            "none", which is for one's own code and leaves the record unverified and unranked.
         progress: show a bar on a terminal.
         validation: other images of the same kind, whose clean margins thresholds are set from later.
 
@@ -65,9 +68,12 @@ def evaluate(
         SubmissionError: logits of the wrong shape or not finite, or the model raised on all blocks.
         ProtocolError: unknown protocol or device.
         DataError: a disk is full.
+        IsolationError: the submission brings code and no sandbox works here.
     """
-    if isolation not in ("auto", "none"):
-        raise IsolationError(f"isolation {isolation!r} is not available; expected 'auto' or 'none'")
+    if isolation not in CHOICES:
+        raise IsolationError(f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}")
+    if isinstance(model, SubmittedModel) and isolation != "auto":
+        model.isolation = isolation
     with ExitStack() as stack:
         folder = None
         if not isinstance(model, SubmittedModel):
@@ -134,6 +140,7 @@ def conclude(
             _evidence(plan, results, attacked, fresh, mapped(adversarial)),
         )
         checked = _validation(judge, plan, validation) if validation else None
+    flags += retrial_flags(results.retrial)
     return _record(
         plan, results, rows, [*flags, *_incomplete(failures)], model, adversarial, failures, checked
     )
@@ -156,7 +163,7 @@ def _record(
         "temperature": plan.scale,
         "device": plan.device.type,
         "layout": getattr(plan.source, "layout", "as given"),
-        "isolation": "none needed: no code of the submitter runs" if entered else "none",
+        "isolation": _isolated(entered),
         "verified": plan.verified,
         "trained_on": entered.weights.trained_on if entered else "",
         "command": entered.weights.command if entered else "",
@@ -193,6 +200,14 @@ def _record(
         stored_margins=results.stored_margins,
         validation=validation,
     )
+
+
+def _isolated(entered: SubmittedModel | None) -> str:
+    if entered is None:
+        return "none"
+    if not entered.submission.code:
+        return "none needed: no code of the submitter runs"
+    return described(chosen(entered.isolation))
 
 
 def _evidence(

@@ -88,7 +88,7 @@ def judge_external(
         raise DataError(f"adversarial images {path}: " + "; ".join(wrong))
     chosen = choose_device(device)
     layout = record.provenance["layout"]
-    _, judge = FolderSource(model.submission.folder, split.modality, split.track, layout).models()
+    _, judge = FolderSource.of(model, split.track, layout).models()
     judge.to(chosen)
     micro_batch = get_protocol(record.protocol["name"]).micro_batch(*split.image_size)
     broken = []

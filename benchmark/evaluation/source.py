@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.isolation.entered import opened
 from benchmark.submission import SubmittedModel, load_submission
 
+AS_BUILT = "as built"
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 
 
@@ -19,24 +21,35 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channel
 class FolderSource:
     """A submission on disk: each process loads its own two instances.
 
-    layout: how its weights lie in memory, a name of LAYOUTS.
+    layout: how its weights lie in memory, a name of LAYOUTS, or AS_BUILT by its own code.
+    isolation: how code is isolated, if it brings any.
     """
 
     folder: Path
     modality: str
     track: str
     layout: str = "channels last"
+    isolation: str = "auto"
 
-    def models(self) -> tuple[nn.Module, nn.Module]:
-        """The model to attack and the model that judges."""
-        return _load_twice(self)
+    @classmethod
+    def of(cls, model: SubmittedModel, track: str, layout: str = "channels last") -> FolderSource:
+        """Of a submitted model, on a split of this track."""
+        return cls(model.submission.folder, model.weights.modality, track, layout, model.isolation)
+
+    def models(self) -> tuple[SubmittedModel, SubmittedModel]:
+        """The model to attack and the model that judges. Code is in two new workers each time."""
+        attacked, judge = _load_twice(self)
+        if attacked.submission.code:
+            return opened(attacked), opened(judge, gradients=False)
+        return attacked, judge
 
 
 @lru_cache(maxsize=2)
 def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
     def load() -> SubmittedModel:
         model = load_submission(source.folder, source.modality, source.track)
-        return model.to(memory_format=LAYOUTS[source.layout])
+        model.isolation = source.isolation
+        return model.to(memory_format=LAYOUTS.get(source.layout, torch.contiguous_format))
 
     return load(), load()
 

@@ -111,7 +111,7 @@ def transfer(
     with one_thread(), progress_bar(title, len(found) ** 2, progress) as advance:
         for column, (record, model) in enumerate(found):
             layout = record.provenance["layout"]
-            _, judge = FolderSource(model.submission.folder, modality, split.track, layout).models()
+            _, judge = FolderSource.of(model, split.track, layout).models()
             for line, adversarial in enumerate(images):
                 if adversarial is not None:
                     fell = _broken(

@@ -58,9 +58,7 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     split = split.first_patients(protocol.images)
     chosen = choose_device(device)
     layout = record.provenance.get("layout", "")
-    source = FolderSource(
-        model.submission.folder, split.modality, split.track, layout if layout in LAYOUTS else USUAL
-    )
+    source = FolderSource.of(model, split.track, layout if layout in LAYOUTS else USUAL)
     attacked, judge = (m.to(chosen) for m in source.models())
     micro_batch = protocol.micro_batch(*split.image_size)
     gaps = clean_gaps(judge, split, micro_batch, chosen)

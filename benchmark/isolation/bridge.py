@@ -32,16 +32,21 @@ class Bridge(nn.Module):
     """A model in a worker: (N, 1, H, W) float32 → logits (N, 2) or (N, 1), on the device of the images.
 
     Args:
-        start: makes the worker; called with the first question, since some instances are never asked.
+        start: makes the worker for a device; called with the first question, since some instances are never asked.
+
+    Attributes:
         witness: sees what an attacked model answers.
 
     Raises:
         SubmissionError: from every pass, once the worker cannot be relied on any more.
     """
 
-    def __init__(self, start: Callable[[], Worker], witness: Witness | None = None) -> None:
+    def __init__(self, start: Callable[[str], Worker]) -> None:
         super().__init__()
-        self._start, self.witness = start, witness
+        # Goes where `to` is told to; attacks look for the device of a parameter.
+        self.where = nn.Parameter(torch.empty(0), requires_grad=False)
+        self._start = start
+        self.witness: Witness | None = None
         self._worker: Worker | None = None
         self._number = 0
         self._over = ""
@@ -101,7 +106,7 @@ class Bridge(nn.Module):
             raise SubmissionError(self._over)
         if self._worker is None:
             try:
-                self._worker = self._start()
+                self._worker = self._start(str(self.where.device))
             except SubmissionError as error:
                 raise self._end(error) from None
         return self._worker
@@ -134,7 +139,7 @@ class Bridge(nn.Module):
         return error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bridge:
-        return Bridge(self._start, self.witness)
+        return Bridge(self._start)
 
     def __reduce__(self) -> Any:
         raise TypeError("a model in a worker stays in the process that started it")

@@ -13,7 +13,7 @@ import platform
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -117,9 +117,14 @@ def _devices() -> Iterator[str]:
 def chosen(isolation: str) -> str:
     """How code is isolated here: "bubblewrap", or "none" where that was asked for by name.
 
+    Args:
+        isolation: a name of CHOICES. "auto" is what ONCOROBUST_ISOLATION says, and bubblewrap where it says nothing.
+
     Raises:
         IsolationError: no such way, or no sandbox works here; with the reason and how to mend it.
     """
+    if isolation == "auto":
+        isolation = os.environ.get("ONCOROBUST_ISOLATION") or "auto"
     if isolation not in CHOICES:
         raise IsolationError(f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}")
     if isolation == NONE:
@@ -158,8 +163,6 @@ def version() -> str:
     return done.stdout.strip()
 
 
-def described(how: str) -> Mapping[str, str]:
+def described(how: str) -> str:
     """What a record says of it."""
-    if how == NONE:
-        return {"isolation": "none"}
-    return {"isolation": f"{version()}, seccomp, fresh workers"}
+    return "none" if how == NONE else f"{version()}, seccomp, a fresh worker for every block and every verdict"
