@@ -27,7 +27,8 @@ from benchmark.evaluation.plan import VERSIONED, Plan, announce, make_plan
 from benchmark.evaluation.pool import Task, run_all
 from benchmark.evaluation.retrial import flags as retrial_flags
 from benchmark.files import replace_file
-from benchmark.isolation.sandbox import CHOICES, chosen, described
+from benchmark.isolation.choices import CHOICES
+from benchmark.isolation.sandbox import chosen, described
 from benchmark.progress import progress_bar
 from benchmark.protocol import ENGINE, Protocol, get_protocol
 from benchmark.record import AttackResult, Flag, Record, Validation
@@ -71,7 +72,9 @@ def evaluate(
         IsolationError: the submission brings code and no sandbox works here.
     """
     if isolation not in CHOICES:
-        raise IsolationError(f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}")
+        raise IsolationError(
+            f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}"
+        )
     if isinstance(model, SubmittedModel) and isolation != "auto":
         model.isolation = isolation
     with ExitStack() as stack:

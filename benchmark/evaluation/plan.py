@@ -27,7 +27,8 @@ from benchmark.evaluation.layout import USUAL, choose_layout
 from benchmark.evaluation.source import AS_BUILT, BareSource, FolderSource
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
-from benchmark.isolation.sandbox import NONE, chosen
+from benchmark.isolation.choices import NONE
+from benchmark.isolation.sandbox import chosen
 from benchmark.protocol import Protocol
 from benchmark.submission import SubmittedModel
 

@@ -87,7 +87,9 @@ class Testimony:
     def _place(self, kind: int, most: int) -> int | None:
         """Where to keep what comes, so that all that has come is there with the same probability."""
         self.heard[kind] += 1
-        place = self.heard[kind] - 1 if self.heard[kind] <= most else int(self.luck.integers(self.heard[kind]))
+        place = (
+            self.heard[kind] - 1 if self.heard[kind] <= most else int(self.luck.integers(self.heard[kind]))
+        )
         return place if place < most else None
 
 
@@ -128,7 +130,8 @@ def _write(arena: Arena, docket: Docket, found: np.ndarray, images: np.ndarray) 
     """The tallies, the worst images and the lowest margins as the new verdicts have them."""
     old, start = arena.tallies, 0
     arena.tallies = {
-        name: Tally(np.full_like(tally.linf, np.inf), np.full_like(tally.margins, np.nan)) for name, tally in old.items()
+        name: Tally(np.full_like(tally.linf, np.inf), np.full_like(tally.margins, np.nan))
+        for name, tally in old.items()
     }
     for name, tally in old.items():
         arena.tallies[name].forward, arena.tallies[name].backward = tally.forward, tally.backward
@@ -137,7 +140,9 @@ def _write(arena: Arena, docket: Docket, found: np.ndarray, images: np.ndarray) 
     lowest = np.full_like(arena.lowest, np.nan)
     for attack, counts, rows, place, asked in docket.entries:
         here = slice(start, start := start + len(rows))
-        again = Asked(torch.from_numpy(np.array(images[here])).to(arena.images.device), found[here], asked.distance)
+        again = Asked(
+            torch.from_numpy(np.array(images[here])).to(arena.images.device), found[here], asked.distance
+        )
         if counts == "tally":
             arena.tallies[attack].note(rows, place, again)
         else:

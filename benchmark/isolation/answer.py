@@ -39,15 +39,21 @@ def build(folder: str, order: dict[str, Any]) -> nn.Module:
     sys.modules["model"] = module
     spec.loader.exec_module(module)
     if not callable(getattr(module, "build", None)):
-        raise SubmissionError("model.py has no function build(modality); write one that returns the torch module")
+        raise SubmissionError(
+            "model.py has no function build(modality); write one that returns the torch module"
+        )
     models = [_one(module.build(order["modality"]), folder, name) for name in order["files"] or [None]]
-    inner = models[0] if order["input"] is None and len(models) == 1 else Wrapped(models, **order["input"] or {})
+    inner = (
+        models[0] if order["input"] is None and len(models) == 1 else Wrapped(models, **order["input"] or {})
+    )
     return inner.eval().requires_grad_(False).to(order["device"])
 
 
 def _one(model: object, folder: str, weights: str | None) -> nn.Module:
     if not isinstance(model, nn.Module):
-        raise SubmissionError(f"build(modality) of model.py returned {type(model).__name__}, expected a torch module")
+        raise SubmissionError(
+            f"build(modality) of model.py returned {type(model).__name__}, expected a torch module"
+        )
     if weights is not None:
         try:
             load_weights(model, Path(folder) / weights, "of model.py")
@@ -58,7 +64,9 @@ def _one(model: object, folder: str, weights: str | None) -> nn.Module:
         - {"torch.float32"}
     )
     if other:
-        raise SubmissionError(f"the model of model.py holds {', '.join(other)}; expected float32, call .float() on it")
+        raise SubmissionError(
+            f"the model of model.py holds {', '.join(other)}; expected float32, call .float() on it"
+        )
     return model
 
 
@@ -103,7 +111,9 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
                 graph = header.number, x, logits
             answer = logits.detach().cpu().contiguous().numpy().tobytes()
             columns = logits.shape[1]
-            harness.say(Header(kind, header.number, header.images, columns=columns, length=len(answer)), answer)
+            harness.say(
+                Header(kind, header.number, header.images, columns=columns, length=len(answer)), answer
+            )
         except BaseException as error:
             graph = None
             harness.fail(error, header.number)

@@ -9,7 +9,8 @@ from benchmark.errors import SubmissionError
 from benchmark.isolation import sandbox
 from benchmark.isolation.bridge import Bridge
 from benchmark.isolation.zygote import Limits, Place, Worker, zygote_for
-from benchmark.submission import Submission, SubmittedModel, load_submission as load_sealed
+from benchmark.submission import Submission, SubmittedModel
+from benchmark.submission import load_submission as load_sealed
 from benchmark.submission_file import Input, Weights
 
 

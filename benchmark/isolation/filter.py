@@ -9,21 +9,99 @@ from typing import Any
 from benchmark.errors import IsolationError
 
 # Reading files, memory, threads, time, and the socket that it has. No way to make a socket, a process or a signal.
-ALLOWED = """
-    read pread64 readv write writev close close_range lseek fcntl
-    open openat stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd
-    statfs fstatfs
-    mmap munmap mprotect mremap madvise brk
-    futex rseq set_robust_list get_robust_list set_tid_address membarrier sched_yield sched_getaffinity getcpu
-    getpid gettid getppid getuid geteuid getgid getegid getrlimit getrusage sysinfo uname getrandom
-    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times poll ppoll select pselect6
-    rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall arch_prctl exit exit_group
-""".split()
+ALLOWED = [
+    "read",
+    "pread64",
+    "readv",
+    "write",
+    "writev",
+    "close",
+    "close_range",
+    "lseek",
+    "fcntl",
+    "open",
+    "openat",
+    "stat",
+    "lstat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlink",
+    "readlinkat",
+    "getdents64",
+    "getcwd",
+    "statfs",
+    "fstatfs",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "mremap",
+    "madvise",
+    "brk",
+    "futex",
+    "rseq",
+    "set_robust_list",
+    "get_robust_list",
+    "set_tid_address",
+    "membarrier",
+    "sched_yield",
+    "sched_getaffinity",
+    "getcpu",
+    "getpid",
+    "gettid",
+    "getppid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getrlimit",
+    "getrusage",
+    "sysinfo",
+    "uname",
+    "getrandom",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
+    "nanosleep",
+    "gettimeofday",
+    "time",
+    "times",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sigaltstack",
+    "restart_syscall",
+    "arch_prctl",
+    "exit",
+    "exit_group",
+]
 # What the driver of an NVIDIA GPU asks besides.
-FOR_CUDA = """
-    ioctl memfd_create ftruncate eventfd2 pipe2 dup dup3 sched_setaffinity sched_get_priority_max
-    sched_get_priority_min sched_getparam sched_getscheduler mlock munlock mbind get_mempolicy set_mempolicy
-""".split()
+FOR_CUDA = [
+    "ioctl",
+    "memfd_create",
+    "ftruncate",
+    "eventfd2",
+    "pipe2",
+    "dup",
+    "dup3",
+    "sched_setaffinity",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "sched_getparam",
+    "sched_getscheduler",
+    "mlock",
+    "munlock",
+    "mbind",
+    "get_mempolicy",
+    "set_mempolicy",
+]
 CLONE_THREAD, PR_SET_NAME = 0x00010000, 15
 NO_SUCH_CALL = 38  # ENOSYS: libraries go on without what is not there
 

@@ -24,7 +24,9 @@ MAGIC = b"OncB"
 _HEADER = struct.Struct("<4sHHIIIII")
 SIZE = _HEADER.size
 LONGEST = 4096  # bytes of a sentence or a line
-HALF = 256 << 20  # bytes of shared memory for images, and as many for gradients; what is not touched costs nothing
+HALF = (
+    256 << 20
+)  # bytes of shared memory for images, and as many for gradients; what is not touched costs nothing
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmark.errors import IsolationError
+from benchmark.isolation.choices import BUBBLEWRAP, CHOICES, NONE
 from benchmark.isolation.filter import program
 
-BUBBLEWRAP, NONE = "bubblewrap", "none"
-CHOICES = ("auto", BUBBLEWRAP, NONE)
 OURS = Path(__file__).resolve().parents[1]  # benchmark/
 READ_INSIDE = ("__init__.py", "errors.py", "allocator.py", "robustbench_import.py", "isolation", "models")
 HARNESS, SUBMISSION = "/harness", "/submission"
@@ -65,14 +64,24 @@ def inside(number: int) -> str:
     return f"/libraries/{number}"
 
 
-def command(program: Sequence[str], submission: Path | None, files: Sequence[str], cuda: bool = False) -> list[str]:
+def command(
+    program: Sequence[str], submission: Path | None, files: Sequence[str], cuda: bool = False
+) -> list[str]:
     """The command that runs `program` in the world described above.
 
     Args:
         program: words after the interpreter. submission: its folder; None: there is none.
         files: of the submission, relative to its folder. cuda: bind the devices of NVIDIA GPUs as well.
     """
-    words = [str(shutil.which("bwrap")), "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
+    words = [
+        str(shutil.which("bwrap")),
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        "65534",
+        "--gid",
+        "65534",
+    ]
     words += ["--disable-userns", "--die-with-parent", "--new-session", "--clearenv"]
     words += ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
     for name, value in environment().items():
@@ -80,14 +89,26 @@ def command(program: Sequence[str], submission: Path | None, files: Sequence[str
     words += _system()
     for number, folder in enumerate(libraries()):
         words += ["--ro-bind", folder, inside(number)]
-        for ours in ("benchmark", "leaderboard"):  # where we are installed, the labels of the test part lie here
+        for ours in (
+            "benchmark",
+            "leaderboard",
+        ):  # where we are installed, the labels of the test part lie here
             if (Path(folder) / ours).is_dir():
                 words += ["--tmpfs", f"{inside(number)}/{ours}", "--remount-ro", f"{inside(number)}/{ours}"]
     for name in READ_INSIDE:
         words += ["--ro-bind", str(OURS / name), f"{HARNESS}/benchmark/{name}"]
     for name in files if submission else ():
         words += ["--ro-bind", str(submission / name) if submission else "", f"{SUBMISSION}/{name}"]
-    words += ["--proc", "/proc", "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"]
+    words += [
+        "--proc",
+        "/proc",
+        "--dev-bind",
+        "/dev/null",
+        "/dev/null",
+        "--dev-bind",
+        "/dev/urandom",
+        "/dev/urandom",
+    ]
     words += _devices() if cuda else ["--ro-bind", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
     return [*words, "--chdir", "/", "--remount-ro", "/", "--", interpreter(), *program]
 
@@ -126,7 +147,9 @@ def chosen(isolation: str) -> str:
     if isolation == "auto":
         isolation = os.environ.get("ONCOROBUST_ISOLATION") or "auto"
     if isolation not in CHOICES:
-        raise IsolationError(f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}")
+        raise IsolationError(
+            f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}"
+        )
     if isolation == NONE:
         if not hasattr(os, "memfd_create"):
             raise IsolationError("entries that bring code run on Linux only; enter it by architecture name")
@@ -159,10 +182,14 @@ def version() -> str:
     """Of bubblewrap, as it says it."""
     import subprocess
 
-    done = subprocess.run([str(shutil.which("bwrap")), "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(shutil.which("bwrap")), "--version"], capture_output=True, text=True, check=False
+    )
     return done.stdout.strip()
 
 
 def described(how: str) -> str:
     """What a record says of it."""
-    return "none" if how == NONE else f"{version()}, seccomp, a fresh worker for every block and every verdict"
+    return (
+        "none" if how == NONE else f"{version()}, seccomp, a fresh worker for every block and every verdict"
+    )

@@ -9,6 +9,7 @@ import ctypes
 import os
 import resource
 from collections.abc import Mapping
+from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 0x4000, 0x40000
@@ -53,7 +54,12 @@ def limit(limits: Mapping[str, int], now: int) -> None:
     _lower(resource.RLIMIT_NOFILE, limits["files"])
     _lower(resource.RLIMIT_NPROC, limits["threads"])
     _lower(resource.RLIMIT_CPU, limits["seconds"])
-    for none in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+    for none in (
+        resource.RLIMIT_FSIZE,
+        resource.RLIMIT_CORE,
+        resource.RLIMIT_MEMLOCK,
+        resource.RLIMIT_MSGQUEUE,
+    ):
         _lower(none, 0)
 
 
@@ -80,7 +86,7 @@ def close_in(program: bytes) -> None:
     asked = Program(len(program) // 8, ctypes.addressof(instructions))
     _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(asked), 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.socket(1, 1, 0) != -1 or libc.fork() != -1 or os.getpid() != 1 or os.listdir("/proc"):
+    if libc.socket(1, 1, 0) != -1 or libc.fork() != -1 or os.getpid() != 1 or any(Path("/proc").iterdir()):
         raise NoWalls("a worker could still make a socket or a process, or see others")
 
 

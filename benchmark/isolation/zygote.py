@@ -27,6 +27,7 @@ from torch import Tensor
 
 from benchmark.errors import IsolationError, SubmissionError
 from benchmark.isolation import frames, sandbox
+from benchmark.isolation.choices import BUBBLEWRAP
 from benchmark.isolation.filter import program
 from benchmark.isolation.frames import Header
 
@@ -71,9 +72,9 @@ class Zygote:
 
     def __init__(self, place: Place | None) -> None:
         """Start it. None: with nothing imported and no submission, to see whether workers' walls stand."""
-        how = place.how if place else sandbox.BUBBLEWRAP
+        how = place.how if place else BUBBLEWRAP
         cuda = place.cuda if place else False
-        walls = how == sandbox.BUBBLEWRAP
+        walls = how == BUBBLEWRAP
         folders = sandbox.libraries()
         limits = asdict(place.limits if place else Limits()) | ({"memory": 0} if cuda else {})
         settings = {
@@ -292,7 +293,9 @@ def _named(place: Place | None) -> Sequence[str]:
     """Large packages that the submission's code names."""
     if place is None:
         return ()
-    text = "".join((place.folder / name).read_text("utf-8", "replace") for name in place.files if name.endswith(".py"))
+    text = "".join(
+        (place.folder / name).read_text("utf-8", "replace") for name in place.files if name.endswith(".py")
+    )
     return [name for name in LARGE if re.search(rf"\b{name}\b", text) and importlib.util.find_spec(name)]
 
 
