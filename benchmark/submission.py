@@ -140,12 +140,7 @@ def read_submission(folder: Path | str) -> Submission:
     """
     import tomllib
 
-    path = Path(folder)
-    if not path.is_dir() and path.name == str(folder):
-        path = submissions_folder() / path
-    path = path.resolve()
-    if not path.is_dir():
-        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
+    path = folder_of(folder)
     try:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
@@ -166,6 +161,21 @@ def read_submission(folder: Path | str) -> Submission:
     if complaints:
         raise SubmissionError(f"submission {path.name!r}: " + "; ".join(complaints))
     return Submission(path, file, () if file.architecture else code_files(path))
+
+
+def folder_of(folder: Path | str) -> Path:
+    """Where a submission lies, by its folder or its name in the submissions folder.
+
+    Raises:
+        SubmissionError: there is none.
+    """
+    path = Path(folder)
+    if not path.is_dir() and path.name == str(folder):
+        path = submissions_folder() / path
+    path = path.resolve()
+    if not path.is_dir():
+        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
+    return path
 
 
 def code_files(folder: Path) -> tuple[str, ...]:

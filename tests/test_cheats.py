@@ -11,7 +11,9 @@ from benchmark.isolation import sandbox
 from benchmark.submission import load_submission
 
 SOURCE = (Path(__file__).parent / "rogues" / "cheats.py").read_text("utf-8")
-SMALL = small_protocol(NOISE, FGSM, BIM, APGD, block=20, images=20, ranked=True)  # the cheap health checks alone
+SMALL = small_protocol(
+    NOISE, FGSM, BIM, APGD, block=20, images=20, ranked=True
+)  # the cheap health checks alone
 
 pytestmark = pytest.mark.skipif(bool(sandbox.complaint()), reason=f"no sandbox here: {sandbox.complaint()}")
 

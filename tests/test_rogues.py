@@ -12,7 +12,8 @@ import torch
 from benchmark.errors import SubmissionError
 from benchmark.isolation import sandbox
 from benchmark.isolation.bridge import Bridge
-from benchmark.isolation.zygote import Limits, Place, Zygote
+from benchmark.isolation.link import Limits
+from benchmark.isolation.zygote import Place, Zygote
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "tests" / "rogues" / "prisoner.py"

@@ -20,6 +20,7 @@ from benchmark.data.split import Split
 from benchmark.errors import IsolationError, ProtocolError, SubmissionError
 from benchmark.evaluation.adversarial import keep_images, mapped
 from benchmark.evaluation.blocks import Failure, Job, Results, merge, run_job
+from benchmark.evaluation.harness import harness_sha256
 from benchmark.evaluation.health import Evidence, fresh_jobs, health_checks, run_fresh_job
 from benchmark.evaluation.judge import clean_gaps, one_thread
 from benchmark.evaluation.news import news_of
@@ -162,6 +163,7 @@ def _record(
     entered = model if isinstance(model, SubmittedModel) else None
     provenance = {
         "identity": plan.identity,
+        "harness_sha256": harness_sha256(),
         "engine": ENGINE,
         "temperature": plan.scale,
         "device": plan.device.type,

@@ -210,6 +210,6 @@ def flags(found: np.ndarray | None) -> Iterator[Flag]:
             "doubt",
             float(gradients),
             MISLED,
-            f"{gradients:.0%} of the gradients that were looked at, on the way of the attacks, do not say what the logits of a "
+            f"{gradients:.0%} of the gradients looked at, on the way of the attacks, do not say what the logits of a "
             "new worker do near by: white-box attacks were led astray",
         )

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from benchmark.errors import SubmissionError
 from benchmark.isolation import frames
 from benchmark.isolation.frames import Header
-from benchmark.isolation.zygote import Worker
+from benchmark.isolation.link import Worker
 
 
 class Witness(Protocol):

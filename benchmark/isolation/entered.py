@@ -8,7 +8,8 @@ from typing import Any
 from benchmark.errors import SubmissionError
 from benchmark.isolation import sandbox
 from benchmark.isolation.bridge import Bridge
-from benchmark.isolation.zygote import Limits, Place, Worker, zygote_for
+from benchmark.isolation.link import Limits, Worker
+from benchmark.isolation.zygote import Place, zygote_for
 from benchmark.submission import Submission, SubmittedModel
 from benchmark.submission import load_submission as load_sealed
 from benchmark.submission_file import Input, Weights
