@@ -89,8 +89,10 @@ def evaluate(
     else:
         from benchmark.evaluation.entry import run_entry
 
-        told = {"ran_by": ran_by, "isolation": isolation}
-        _tell([run_entry(name, each, track, asked, fresh, device, **told) for name, each in entries])
+        def run(name: str, each: str) -> Outcome:
+            return run_entry(name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation)
+
+        _tell([run(*entry) for entry in entries])
     if second_opinion:
         from benchmark.evaluation.evidence import ask_second_opinion
 

@@ -94,7 +94,7 @@ def _of_complaints(record: Record, model: SubmittedModel, split: Split, protocol
     for what, told, here in (
         ("weights or code", record.provenance["identity"], model.identity),
         ("images", record.split["sha256"], split.sha256),
-        ("a protocol", record.protocol.get("sha256"), protocol),
+        ("attacks", record.protocol.get("sha256"), protocol),
     ):
         if told != here:
             yield f"it is of other {what} than are here ({str(told)[:12]}…, here {here[:12]}…)"

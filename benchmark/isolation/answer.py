@@ -106,7 +106,8 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
             followed = header.kind == frames.FOLLOWED and order["gradients"]
             with torch.set_grad_enabled(followed):
                 logits = _checked(model(x.requires_grad_(followed)), header.images)
-            kind = frames.LOGITS if logits.requires_grad or not followed else frames.CONSTANT
+            led = header.kind == frames.FORWARD or logits.requires_grad
+            kind = frames.LOGITS if led else frames.CONSTANT
             if logits.requires_grad:
                 graph = header.number, x, logits
             answer = logits.detach().cpu().contiguous().numpy().tobytes()

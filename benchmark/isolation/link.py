@@ -43,11 +43,12 @@ class Worker:
         self._end = weakref.finalize(self, _let_go, asked, life)
         header, content = self.answer(limits.build, "while its model was built")
         try:
-            self.about: dict[str, Any] = json.loads(content) if header.kind == frames.READY else None
+            told = json.loads(content) if header.kind == frames.READY else None
         except ValueError:
-            self.about = None
-        if not isinstance(self.about, dict):
+            told = None
+        if not isinstance(told, dict):
             raise self.broken("sent what is no answer, while its model was built")
+        self.about: dict[str, Any] = told
 
     def ask(self, header: Header, content: bytes = b"") -> tuple[Header, bytes]:
         """Send one question and wait for its answer, whatever that is.
@@ -97,7 +98,7 @@ class Worker:
         code = os.waitstatus_to_exitcode(int.from_bytes(status, "little"))
         if code >= 0:
             return f"ended with code {code}"
-        why = {signal.SIGKILL: ", most likely for want of memory or processor time"}.get(-code, "")
+        why = ", most likely for want of memory or processor time" if -code == signal.SIGKILL else ""
         return f"was killed by {signal.Signals(-code).name}{why}"
 
     def close(self) -> None:

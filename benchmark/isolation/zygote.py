@@ -91,8 +91,9 @@ class Zygote:
         words = ["-I", "-S", "-B"]
         if walls:
             inner = f"{sandbox.HARNESS}/benchmark/isolation/worker.py"
-            asked = (place.folder, place.files) if place else (None, ())
-            command = sandbox.command([*words, inner, str(theirs.fileno())], *asked, cuda)
+            words += [inner, str(theirs.fileno())]
+            folder, files = (place.folder, place.files) if place else (None, ())
+            command = sandbox.command(words, folder, files, cuda)
             environment = {}  # bubblewrap's own would be seen inside, in /proc/1/environ
         else:
             inner = str(Path(__file__).with_name("worker.py"))
@@ -179,8 +180,13 @@ def _named(place: Place | None) -> Sequence[str]:
 @lru_cache(maxsize=8)
 def _zygotes() -> dict[Place, Zygote]:
     running: dict[Place, Zygote] = {}
-    atexit.register(lambda: [zygote.close() for zygote in running.values()])
+    atexit.register(_close_all, running)
     return running
+
+
+def _close_all(running: dict[Place, Zygote]) -> None:
+    for zygote in running.values():
+        zygote.close()
 
 
 def zygote_for(place: Place) -> Zygote:
