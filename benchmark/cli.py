@@ -11,9 +11,9 @@ import click
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
-from benchmark.cli_evidence import external, transfer, verify
+from benchmark.cli_evidence import external, trainings, transfer, verify
 from benchmark.cli_paper import paper
-from benchmark.cli_train import train
+from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
 
 
@@ -76,11 +76,13 @@ for command in (
     attack,
     external,
     transfer,
+    trainings,
     paper,
     bench,
     status,
     clean,
     data,
     train,
+    study,
 ):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""The commands `verify`, `external` and `transfer`: is a record right, and evidence beside it."""
+"""The commands `verify`, `external`, `transfer` and `trainings`: is a record right, and evidence beside it."""
 
 from __future__ import annotations
 
@@ -74,3 +74,25 @@ def transfer(modality: str, track: str, protocol: str, device: str) -> None:
     for name in MODALITIES if modality == "all" else [modality]:
         for line in transfer_lines(name, track, protocol, device):
             click.echo(line)
+
+
+@click.command()
+@click.argument("submission")
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@track_option
+@protocol_option
+@device_option
+@click.option("--fresh", is_flag=True, help="Evaluate also what is there and current.")
+def trainings(submission: str, modality: str, track: str, protocol: str, device: str, fresh: bool) -> None:
+    """Evaluate the weights of SUBMISSION from further training seeds, and tell how its numbers spread.
+
+    They are the [[weights]] with training_seed = 1, 2, … of submission.toml. The whole battery runs on each, under the
+    protocol of the entry's record, which stays and alone is ranked; what comes of it goes beside the record. Finished
+    blocks are kept, so an interrupted run goes on where it stopped; what is there and current is verified.
+
+    Example: oncorobust trainings vgg16-slim-pgd-at --modality ct
+    """
+    from benchmark.evaluation.trainings import trainings_lines
+
+    for line in trainings_lines(submission, modality, track, protocol, fresh, device):
+        click.echo(line)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.evaluation.entry import Outcome
 
 OUTCOMES = pytest.StashKey[list["Outcome"]]()
+TRAININGS = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what cannot be asked before anything is collected."""
-    config.stash[OUTCOMES] = []
+    config.stash[OUTCOMES], config.stash[TRAININGS] = [], []
     choices = {"modality": ["all", *MODALITIES], "protocol": list(PROTOCOLS), "isolation": CHOICES}
     for option, allowed in choices.items():
         if (given := config.getoption(option)) not in allowed:
@@ -93,10 +94,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
-    """Evaluate or verify one (submission, modality) by the options given; its record goes into the table."""
-    from benchmark.evaluation.entry import run_entry
+    """Evaluate or verify one (submission, modality) by the options given; its record goes into the table.
 
-    option = request.config.getoption
+    What was evaluated of its further trainings is verified with it.
+    """
+    from benchmark.evaluation.entry import run_entry
+    from benchmark.evaluation.trainings import verify_trainings
+
+    option, stash = request.config.getoption, request.config.stash
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def run_one(entry: tuple[str, str]) -> Outcome:
@@ -116,11 +121,12 @@ def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
 
                     for line in ask_second_opinion(*entry, option("track"), option("protocol")):
                         print(line)
+            stash[OUTCOMES].append(outcome)
+            stash[TRAININGS].append(verify_trainings(*entry, option("track"), option("protocol")))
         except BenchmarkError as error:
             told = str(error)
         if told:  # outside of the handler, or pytest prints the sentence twice
             pytest.fail(told, pytrace=False)
-        request.config.stash[OUTCOMES].append(outcome)
         return outcome
 
     return run_one
@@ -148,6 +154,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"{len(outcomes) - verified} evaluated, {verified} verified against their record; "
         f"this run: {forward:,} forward and {backward:,} backward passes of an image, {sum(seconds.values()):.0f} s"
     )
+    for line in config.stash[TRAININGS]:
+        if line:
+            terminalreporter.write_line(line)
     private = is_private(track) or not get_protocol(protocol).ranked
     try:
         terminalreporter.write_line(

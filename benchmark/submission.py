@@ -7,7 +7,6 @@ of its own, of which nothing is read here but its checksum: `benchmark.isolation
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmark.errors import IsolationError, SubmissionError
-from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES, get_modality
 from benchmark.models import build
 from benchmark.models.weights import load_weights
 from benchmark.models.wrapper import Wrapped
 from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
+from benchmark.submission_folder import code_files, folder_complaints, folder_of
+from benchmark.submission_folder import names as names
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,39 @@ class Submission:
         brought = {weights.modality for weights in self.file.weights}
         return tuple(name for name in MODALITIES if name in brought)
 
-    def weights_for(self, modality: str, track: str) -> Weights:
+    def weights_for(self, modality: str, track: str, training_seed: int = 0) -> Weights:
         """The weights to use: those trained on the track; on one's own images clinical ones, else the phantom's.
 
         Raises:
             SubmissionError: there are none.
         """
+        offered = self._offered(modality, track)
+        if training_seed in offered:
+            return offered[training_seed]
+        raise SubmissionError(
+            f"submission {self.name!r} has no {modality} weights of training_seed {training_seed}; it has "
+            + ", ".join(map(str, sorted(offered)))
+        )
+
+    def further_seeds(self, modality: str, track: str) -> tuple[int, ...]:
+        """The training seeds beside 0 that it brings weights of, ascending.
+
+        Raises:
+            SubmissionError: there are no weights to use at all.
+        """
+        return tuple(sorted(self._offered(modality, track).keys() - {0}))
+
+    def _offered(self, modality: str, track: str) -> dict[int, Weights]:
+        """The weights of each training seed, all trained on the same track."""
         get_modality(modality)
-        offered = {
-            weights.trained_on: weights for weights in self.file.weights if weights.modality == modality
-        }
+        brought = [weights for weights in self.file.weights if weights.modality == modality]
         own = track not in ("phantom", "clinical")
         for trained_on in ("clinical", "phantom") if own else (track,):
-            if trained_on in offered:
-                return offered[trained_on]
+            if offered := {w.training_seed: w for w in brought if w.trained_on == trained_on}:
+                return offered
         raise SubmissionError(
             f"submission {self.name!r} has no {modality} weights for track {track!r}; it has "
-            + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights)
+            + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights if w.training_seed == 0)
         )
 
     def described(self) -> dict[str, Any]:
@@ -157,66 +173,15 @@ def read_submission(folder: Path | str) -> Submission:
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
         )
-    complaints = list(_complaints(path, file))
+    complaints = list(folder_complaints(path, file))
     if complaints:
         raise SubmissionError(f"submission {path.name!r}: " + "; ".join(complaints))
     return Submission(path, file, () if file.architecture else code_files(path))
 
 
-def folder_of(folder: Path | str) -> Path:
-    """Where a submission lies, by its folder or its name in the submissions folder.
-
-    Raises:
-        SubmissionError: there is none.
-    """
-    path = Path(folder)
-    if not path.is_dir() and path.name == str(folder):
-        path = submissions_folder() / path
-    path = path.resolve()
-    if not path.is_dir():
-        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
-    return path
-
-
-def code_files(folder: Path) -> tuple[str, ...]:
-    """The files of code in a folder, relative to it, in order: all that a worker sees of it besides the weights."""
-    found = (path.relative_to(folder) for path in folder.rglob("*.py"))
-    return tuple(sorted(str(path) for path in found if not any(part.startswith(".") for part in path.parts)))
-
-
-def _complaints(folder: Path, file: SubmissionFile) -> Iterator[str]:
-    brings = (folder / "model.py").exists()
-    if file.architecture and brings:
-        yield (
-            f"it names architecture {file.architecture!r} and brings code (model.py); remove one of them, "
-            "since only one can be what is judged"
-        )
-    if not file.architecture and not brings:
-        yield "it names no architecture and brings no model.py; give it one of them"
-    if not file.architecture and file.architecture_options:
-        yield "'architecture_options' are for an architecture by name; set what model.py wants in model.py"
-    if brings:
-        links = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink())
-        if links:
-            yield f"it holds links ({', '.join(links[:3])}), which could lead out of it; put the files themselves there"
-    for weights in file.weights:
-        if file.architecture and not weights.files:
-            yield f"the {weights.modality} weights name no files; an architecture needs at least one"
-        if len(weights.files) != len(weights.sha256):
-            yield (
-                f"{weights.modality}: {len(weights.files)} weight files and {len(weights.sha256)} checksums; give one "
-                "sha256 for each file"
-            )
-
-
-def names() -> list[str]:
-    """The entries in the submissions folder, the template left out."""
-    return sorted(
-        p.parent.name for p in submissions_folder().glob("*/submission.toml") if p.parent.name != "template"
-    )
-
-
-def load_submission(folder: Path | str, modality: str, track: str = "phantom") -> SubmittedModel:
+def load_submission(
+    folder: Path | str, modality: str, track: str = "phantom", training_seed: int = 0
+) -> SubmittedModel:
     """The model of a submission, ready to be evaluated.
 
     One that brings code is checked and not run: its model raises IsolationError until `benchmark.isolation.entered`
@@ -226,12 +191,13 @@ def load_submission(folder: Path | str, modality: str, track: str = "phantom") -
         folder: the folder, or its name in the submissions folder.
         modality: "ct", "mammogram" or "mri".
         track: decides which weights, see `Submission.weights_for`.
+        training_seed: which of several trainings; 0 is the entry.
 
     Raises:
         SubmissionError: the file, the weights or the architecture do not fit; every complaint at once.
     """
     submission = read_submission(folder)
-    weights = submission.weights_for(modality, track)
+    weights = submission.weights_for(modality, track, training_seed)
     complaints: list[str] = []
     paths = [
         _verified(submission, name, sha, complaints)

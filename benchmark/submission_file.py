@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,10 +48,16 @@ class Training(_Table):
 
 
 class Weights(_Table):
-    """The weights of one modality: several files are averaged in their logits. Only code may bring none."""
+    """The weights of one modality and one training: several files are averaged in their logits. Only code may
+    bring none.
+
+    training_seed: 0 is the entry; others are the same recipe from other seeds, which tell how much of its
+        accuracy is the luck of a training.
+    """
 
     modality: Literal["ct", "mammogram", "mri"]
     trained_on: str = "phantom"
+    training_seed: int = Field(default=0, ge=0)
     files: tuple[str, ...]
     sha256: tuple[str, ...]
     command: str = ""
@@ -76,12 +82,37 @@ class SubmissionFile(_Table):
     weights: tuple[Weights, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _one_for_each_place(self) -> SubmissionFile:
-        places = [(weights.modality, weights.trained_on) for weights in self.weights]
-        twice = sorted({place for place in places if places.count(place) > 1})
-        if twice:
-            raise ValueError(f"two [[weights]] for {twice}; give one for each modality and track")
+    def _one_for_each_training(self) -> SubmissionFile:
+        trainings: dict[tuple[str, str], list[Weights]] = {}
+        for weights in self.weights:
+            trainings.setdefault((weights.modality, weights.trained_on), []).append(weights)
+        complaints = [told for place, own in sorted(trainings.items()) for told in _unlike(place, own)]
+        if complaints:
+            raise ValueError("; ".join(complaints))
         return self
+
+
+def _unlike(place: tuple[str, str], trainings: Sequence[Weights]) -> Iterator[str]:
+    """What is wrong with the trainings of one modality and track, taken together."""
+    where = f"{place[0]} ({place[1]})"
+    seeds = [weights.training_seed for weights in trainings]
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        told = ", ".join(map(str, twice))
+        yield (
+            f"two [[weights]] for {where} of training_seed {told}; give one for each modality, track and training_seed"
+        )
+    if 0 not in seeds:
+        yield (
+            f"no [[weights]] for {where} of training_seed 0, which is the entry; the others tell its spread"
+        )
+    for number, weights in enumerate(trainings):
+        same = [e.training_seed for e in trainings[:number] if e.sha256 == weights.sha256]
+        if same and weights.training_seed not in same:
+            yield (
+                f"{where}: training_seed {weights.training_seed} has the checksums of training_seed {same[0]}; "
+                "two trainings give two files"
+            )
 
 
 def sentences(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""`python -m leaderboard`: build the pages; `python -m leaderboard readme`: write the README's table."""
+"""`python -m leaderboard`: build the pages; `python -m leaderboard readme`: write the README's results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from benchmark.errors import BenchmarkError, ProtocolError
 from benchmark.folders import ROOT, results_folder, site_folder
 from leaderboard.build import build, read_records
+from leaderboard.paper import read_papers
 from leaderboard.readme import update_readme
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
                 records = [record for record in read_records(results)[0] if record.track == "phantom"]
                 print(
                     "README.md changed"
-                    if update_readme(ROOT / "README.md", records)
+                    if update_readme(ROOT / "README.md", records, read_papers(results, records))
                     else "README.md is up to date"
                 )
             case _:

@@ -15,13 +15,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.errors import DataError
+from benchmark.evidence.variants import Trained, as_table
 from benchmark.record import Record
+from leaderboard.effects import read_effects
 from leaderboard.evidence import best_known_cells, read_best_known
 from leaderboard.pages import index_page, table_name
 from leaderboard.paper import Paper, coverage_lines, paper_lines, read_papers
 from leaderboard.runs import read_all_runs, runs_cells
 from leaderboard.study import study, study_lines
 from leaderboard.tables import Table, collect
+from leaderboard.trainings import read_all_trainings, trainings_cells
 from leaderboard.words import training_words
 
 HERE = Path(__file__).parent
@@ -47,7 +50,9 @@ def build(results_root: Path, site: Path) -> Path:
     _check_site(results_root, site)
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
-    files = _files(collect(records, seconds, best, runs), records, read_papers(results_root, records))
+    tables = collect(records, seconds, best, runs, read_all_trainings(results_root, records))
+    papers, trained = read_papers(results_root, records), read_effects(results_root)
+    files = _files(tables, records, papers, trained)
     try:
         _replace_folder(site, files)
     except OSError as error:
@@ -98,7 +103,12 @@ def _seconds(path: Path) -> float | None:
     return float(took) if isinstance(took, int | float) and math.isfinite(took) else None
 
 
-def _files(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]) -> dict[str, str]:
+def _files(
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    papers: Mapping[str, Paper],
+    trained: Mapping[str, Sequence[Trained]],
+) -> dict[str, str]:
     """Name → content of every file of the site."""
     # Escaping is set by hand: select_autoescape does not know names that end in .html.j2.
     environment = Environment(
@@ -108,7 +118,7 @@ def _files(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found = study(tables, records, papers)
+    found = study(tables, records, papers, trained)
     page = index_page(tables, papers, found is not None)
     files = {
         "index.html": environment.get_template("index.html.j2").render(page=page),
@@ -117,6 +127,9 @@ def _files(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[s
     if found:
         files["study.html"] = environment.get_template("study.html.j2").render(page=page, study=found)
         files["study.csv"] = _csv(study_lines(tables, records, papers))
+        for each in found.modalities:
+            if each.effects:
+                files[each.effects.file] = as_table(trained[f"{found.track}/{each.name}"])
     for table in tables:
         files[f"{table_name(table)}.csv"] = _csv(_table_lines(table))
         files[f"{table_name(table)}-curves.csv"] = _csv(_curve_lines(table))
@@ -134,7 +147,8 @@ def _table_lines(table: Table) -> list[list[Any]]:
     header += [f"{name}_robust" for name in attacks]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
-    header += ["run_by", "run_again_by_maintainer", "differing_verdicts"]
+    header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
+    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -147,6 +161,7 @@ def _table_lines(table: Table) -> list[list[Any]]:
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]
         line += [*best_known_cells(row.best_known), *runs_cells(row.runs)]
+        line += trainings_cells(row.trainings, table.protocol["headline"])
         lines.append(line)
     return lines
 

@@ -17,6 +17,7 @@ from leaderboard.paper import Paper, paper_view
 from leaderboard.protocols import protocol_anchor, protocol_view
 from leaderboard.runs import runs_words
 from leaderboard.tables import Gain, Row, Table
+from leaderboard.trainings import trainings_view
 from leaderboard.views import (
     Badge,
     Difference,
@@ -154,6 +155,7 @@ def _entry(table: Table, place: int, row: Row) -> EntryView:
         noise=tuple(number(point.noise) for point in row.curve),
         best_known=best_known_view(row.best_known),
         runs=runs_words(row.runs, table.track),
+        trainings=trainings_view(row.trainings, table.protocol["headline"]),
     )
 
 

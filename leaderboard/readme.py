@@ -1,8 +1,8 @@
-"""The results table of the README, written from the records so that no number in it is typed by hand."""
+"""The results and the findings of the README, written from the records so that no number in them is typed by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import DataError
@@ -10,8 +10,8 @@ from benchmark.files import replace_file
 from benchmark.modality import get_modality
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval, paired_difference
-
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+from leaderboard.findings import findings
+from leaderboard.paper import Paper
 
 
 def results_table(records: Sequence[Record]) -> str:
@@ -27,24 +27,33 @@ def results_table(records: Sequence[Record]) -> str:
     return "\n".join([*lines, *_lines(records)]) + "\n"
 
 
-def update_readme(readme: Path, records: Sequence[Record]) -> bool:
-    """Put the table between the README's markers; whether that changed anything.
+def update_readme(readme: Path, records: Sequence[Record], papers: Mapping[str, Paper]) -> bool:
+    """Put what the records say between the README's markers; whether that changed anything.
+
+    Args:
+        papers: results under the paper's protocol, as `read_papers` gives them.
 
     Raises:
-        DataError: the README has no markers.
+        DataError: the README lacks markers.
     """
     text = readme.read_text("utf-8")
-    try:
-        before, rest = text.split(BEGIN, 1)
-        _, after = rest.split(END, 1)
-    except ValueError:
-        raise DataError(
-            f"{readme} has no lines {BEGIN} and {END}; put them where the results belong"
-        ) from None
-    new = f"{before}{BEGIN}\n{results_table(records)}{END}{after}"
+    new = _between(readme, text, "results", results_table(records))
+    new = _between(readme, new, "findings", findings(records, papers))
     if new != text:
         replace_file(readme, new.encode())
     return new != text
+
+
+def _between(readme: Path, text: str, mark: str, content: str) -> str:
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    try:
+        before, rest = text.split(begin, 1)
+        _, after = rest.split(end, 1)
+    except ValueError:
+        raise DataError(
+            f"{readme} has no lines {begin} and {end}; put them where the {mark} belong"
+        ) from None
+    return f"{before}{begin}\n{content}{end}{after}"
 
 
 def _lines(records: Sequence[Record]) -> Iterator[str]:

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from benchmark.evidence.trainings import Spreads
+from benchmark.evidence.variants import Trained
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval
 from leaderboard import figures
+from leaderboard.effects import Effects, effects
 from leaderboard.groups import PUBLIC_TRACKS
 from leaderboard.pages import PHANTOM, PUBLISHED
 from leaderboard.paper import Paper
 from leaderboard.tables import Table
+from leaderboard.trainings import trainings_words
 from leaderboard.words import number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
@@ -37,6 +41,7 @@ class Abstract:
     paper_interval: str
     worst: str
     worst_interval: str
+    trainings: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Sensitivity:
 class Modality:
     """The figures of one modality."""
 
+    name: str
     anchor: str
     title: str
     unit: str
@@ -59,6 +65,7 @@ class Modality:
     sensitivity: Markup
     quartiles: tuple[Sensitivity, ...]
     legend: tuple[tuple[Markup, str], ...]
+    effects: Effects | None
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,20 @@ class Subject:
     naive: bool
     record: Record
     paper: Paper | None
+    trainings: Spreads | None
 
 
-def study(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]) -> Study | None:
-    """The study of the first public track on which a trained entry stands beside its naive twin; None without one."""
+def study(
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    papers: Mapping[str, Paper],
+    trained: Mapping[str, Sequence[Trained]] | None = None,
+) -> Study | None:
+    """The study of the first public track on which a trained entry stands beside its naive twin; None without one.
+
+    Args:
+        trained: what `oncorobust study` measured, as `read_effects` gives it.
+    """
     for track in PUBLIC_TRACKS:
         found = [
             (table, who)
@@ -104,7 +121,7 @@ def study(tables: Sequence[Table], records: Sequence[Record], papers: Mapping[st
                 url=f"https://doi.org/{published['doi']}",
                 note=published["note"],
                 abstract=tuple(line for table, who in found for line in _abstract(table, who, published)),
-                modalities=tuple(_modality(table, who) for table, who in found),
+                modalities=tuple(_modality(table, who, trained or {}) for table, who in found),
             )
     return None
 
@@ -126,6 +143,7 @@ def subjects(table: Table, records: Sequence[Record], papers: Mapping[str, Paper
             row.submission in twins,
             own[row.submission],
             _current(papers.get(f"{table.track}/{table.modality.name}/{row.submission}")),
+            row.trainings if row.trainings and row.trainings.seeds else None,
         )
         for place, row in enumerate(table.rows)
         if row.submission in twins | trained
@@ -137,9 +155,8 @@ def study_lines(
     tables: Sequence[Table], records: Sequence[Record], papers: Mapping[str, Paper]
 ) -> list[list[Any]]:
     """Accuracy of each entry of the study under each of the paper's attacks and in the worst case: a CSV."""
-    lines: list[list[Any]] = [
-        ["track", "modality", "submission", "naive", "attack", "epsilon", "accuracy", "papers_protocol"]
-    ]
+    header = ["track", "modality", "submission", "naive", "attack", "epsilon", "accuracy", "papers_protocol"]
+    lines: list[list[Any]] = [[*header, "trainings", "mean_of_trainings", "sd_of_trainings"]]
     for table in tables:
         for subject in subjects(table, records, papers) if table.ranked else ():
             record = subject.record
@@ -149,7 +166,9 @@ def study_lines(
                     value = record.robust_accuracy(epsilon, attack)
                     paper = _paper_value(subject, attack, epsilon)
                     name = attack or "worst case"
-                    lines.append([*head, name, epsilon, value, paper and paper.value])
+                    spread = subject.trainings.robust[epsilon] if subject.trainings and not attack else None
+                    several = [len(spread.values), spread.mean, spread.deviation] if spread else [None] * 3
+                    lines.append([*head, name, epsilon, value, paper and paper.value, *several])
     return lines
 
 
@@ -185,6 +204,9 @@ def _abstract(table: Table, who: Sequence[Subject], published: Mapping[str, Any]
             paper_interval=_interval(paper),
             worst=number(worst.value),
             worst_interval=_interval(worst),
+            trainings=trainings_words(spread, spread.robust[headline])
+            if (spread := subject.trainings)
+            else "",
         )
 
 
@@ -194,9 +216,11 @@ def _interval(estimate: Estimate | None) -> str:
     return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
 
 
-def _modality(table: Table, who: Sequence[Subject]) -> Modality:
+def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequence[Trained]]) -> Modality:
     anchor = f"study-{slug(table.modality.name)}"
+    home = f"{table.track}/{table.modality.name}"
     return Modality(
+        name=table.modality.name,
         anchor=anchor,
         title=table.modality.title,
         unit=table.modality.step(table.protocol["headline"], table.notes)[1],
@@ -204,6 +228,7 @@ def _modality(table: Table, who: Sequence[Subject]) -> Modality:
         sensitivity=_sensitivity(table, who, anchor),
         quartiles=tuple(_quartiles(table, subject) for subject in who),
         legend=tuple((figures.swatch(subject.place), subject.title) for subject in who),
+        effects=effects(trained.get(home, ()), anchor, table.modality.title, f"{anchor}-trainings.csv"),
     )
 
 

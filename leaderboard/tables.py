@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
+from benchmark.evidence.trainings import Spreads
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
@@ -65,6 +66,7 @@ class Row:
     curve: tuple[Point, ...]
     best_known: BestKnown | None = None
     runs: Runs | None = None
+    trainings: Spreads | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def collect(
     seconds: Mapping[str, float] | None = None,
     best: Mapping[str, BestKnown] | None = None,
     runs: Mapping[str, Runs] | None = None,
+    trainings: Mapping[str, Spreads] | None = None,
 ) -> tuple[Table, ...]:
     """Group records into tables and compute every figure.
 
@@ -108,11 +111,13 @@ def collect(
         seconds: what an evaluation took, keyed "<track>/<modality>/<submission>".
         best: best known of the entries that others attacked, keyed alike; it moves no figure and no rank.
         runs: who ran the entries, keyed alike.
+        trainings: what those that were trained several times come to, keyed alike; ranked is the record alone.
 
     Raises:
         DataError: records of one table differ in protocol or images, so they cannot be compared.
     """
-    return tuple(_table(group, seconds or {}, best or {}, runs or {}) for group in by_table(records))
+    beside = (seconds or {}, best or {}, runs or {}, trainings or {})
+    return tuple(_table(group, *beside) for group in by_table(records))
 
 
 def _table(
@@ -120,6 +125,7 @@ def _table(
     seconds: Mapping[str, float],
     best: Mapping[str, BestKnown],
     runs: Mapping[str, Runs],
+    trainings: Mapping[str, Spreads],
 ) -> Table:
     check_comparable(records)
     first = records[0]
@@ -132,6 +138,7 @@ def _table(
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
+            trainings.get(f"{home}/{record.submission}"),
         )
         for record in records
     ]
@@ -168,7 +175,12 @@ def _ranks(records: Sequence[Record]) -> dict[str, int]:
 
 
 def _row(
-    record: Record, rank: int | None, seconds: float | None, best: BestKnown | None, runs: Runs | None
+    record: Record,
+    rank: int | None,
+    seconds: float | None,
+    best: BestKnown | None,
+    runs: Runs | None,
+    trainings: Spreads | None,
 ) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
@@ -198,6 +210,7 @@ def _row(
         curve=(Point("0", clean, clean), *points),
         best_known=best,
         runs=runs,
+        trainings=trainings,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from leaderboard.evidence import BestKnownView
+from leaderboard.trainings import TrainingsView
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class EntryView:
     noise: tuple[str, ...]
     best_known: BestKnownView | None
     runs: str
+    trainings: TrainingsView | None
 
 
 @dataclass(frozen=True)

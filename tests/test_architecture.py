@@ -31,6 +31,7 @@ FLOORS = {
     "benchmark.data": 1,
     "benchmark.models": 1,
     "benchmark.submission_file": 1,
+    "benchmark.submission_folder": 1,
     "benchmark.submission": 2,
     "benchmark.attacks": 2,
     "benchmark.isolation": 3,
@@ -54,7 +55,16 @@ FLOORS = {
     "benchmark.test_speed": 6,
 }
 FOR_THE_PAGE = {"record", "statistics", "modality", "protocol", "errors", "files", "folders", "threat_model"}
-FOR_THE_PAGE |= {"paper_result", "directions", "evidence", "evidence.best_known", "evidence.runs"}
+FOR_THE_PAGE |= {
+    "paper_result",
+    "directions",
+    "evidence",
+    "evidence.best_known",
+    "evidence.runs",
+    "evidence.trainings",
+    "evidence.trainings_files",
+    "evidence.variants",
+}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}

@@ -92,7 +92,9 @@ def test_it_goes_through_the_contract_with_images_of_64_pixels(
     assert gradient.shape == images.shape
 
 
-@pytest.mark.parametrize("name", ["vgg16-slim", "resnet20-gn", "convnext-slim", "logistic-regression"])
+@pytest.mark.parametrize(
+    "name", ["vgg16-slim", "resnet8-gn", "resnet20-gn", "convnext-slim", "logistic-regression"]
+)
 def test_a_network_of_ours_is_small_and_standardises_its_input_itself(name):
     model = build(name).eval()
     for parameter in model.parameters():
@@ -293,7 +295,7 @@ def test_weights_that_do_not_fit_are_told_by_name(enter, spoil, told):
     ("name", "told"),
     [
         ("vgg17", "did you mean vgg16"),
-        ("ResNet20-gn", "did you mean resnet20-gn?"),
+        ("ResNet20-gn", "did you mean resnet20-gn "),
         ("timm:convnext_ato", "did you mean timm:convnext_atto "),
         ("torchvison:resnet18", "did you mean torchvision:resnet18?"),
         ("torchvision:resnet51", "timm:NAME, torchvision:NAME, robustbench:NAME"),

@@ -11,6 +11,8 @@ import pytest
 from benchmark.cli import main
 from benchmark.folders import ROOT, results_folder
 from leaderboard.build import read_records
+from leaderboard.findings import findings
+from leaderboard.paper import read_papers
 from leaderboard.readme import results_table
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
@@ -81,10 +83,12 @@ def test_the_python_example_runs(cache, monkeypatch):
 def test_the_results_in_the_readme_are_those_of_the_records():
     records = [r for r in read_records(results_folder("phantom").parent)[0] if r.track == "phantom"]
 
+    papers = read_papers(results_folder("phantom").parent, records)
     readme = (ROOT / "README.md").read_text("utf-8")
 
     assert records
     assert results_table(records) in readme, "run: python -m leaderboard readme"
+    assert findings(records, papers) in readme, "run: python -m leaderboard readme"
 
 
 def _two_blocks():

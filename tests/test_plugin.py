@@ -1,5 +1,6 @@
 """`pytest benchmark/` answers a wrong request with a sentence, and a broken entry with a failed test."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -7,7 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from models import random_split
+import torch
+from click.testing import CliRunner
+from models import BIM, FGSM, random_split, small_protocol
+from safetensors.torch import save
+
+from benchmark.cli import main
+from benchmark.protocol import PROTOCOLS
 
 ROOT = Path(__file__).parent.parent
 
@@ -84,3 +91,27 @@ def test_a_broken_entry_is_a_failed_test_whose_report_is_the_sentence(run, const
     assert "submission 'constantlike', ct: weights file 'ct-0.safetensors' has sha256" in done.stdout
     assert "Traceback" not in done.stdout
     assert "pytest_plugin.py" not in done.stdout
+
+
+def test_further_trainings_are_verified_with_their_record(run, constant, cache, scans, monkeypatch):
+    (constant / "1.safetensors").write_bytes(content := save({"logits": torch.tensor([0.5, -0.5])}))
+    told = f'files = ["1.safetensors"]\nsha256 = ["{hashlib.sha256(content).hexdigest()}"]\n'
+    with (constant / "submission.toml").open("a") as file:
+        file.write(f'[[weights]]\nmodality = "ct"\ntraining_seed = 1\n{told}')
+    monkeypatch.setitem(PROTOCOLS, "quick", small_protocol(FGSM, BIM, name="quick", ranked=False))
+    words = ["--protocol", "quick", "--modality", "ct", "--track", scans]
+    for command in ("evaluate", "trainings"):
+        assert CliRunner().invoke(main, [command, "constantlike", *words]).exit_code == 0
+    (path,) = cache.glob("private/results-quick/scans/ct/constantlike.trainings.json")
+
+    good = run("--submission", "constantlike", *words)
+    body = json.loads(path.read_text("utf-8"))
+    body["trainings"][0]["identity"] = "of other weights"
+    path.write_text(json.dumps(body), "utf-8")
+    bad = run("--submission", "constantlike", *words)
+
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "constantlike on ct: clean margins of training seeds 1" in good.stdout
+    assert bad.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "training seed 1 has other weights now" in bad.stdout
+    assert "Traceback" not in bad.stdout

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from test_leaderboard import Reader, make, naive_and_trained, write
 
+from benchmark.errors import DataError
+from benchmark.evidence.variants import BASE, Trained, as_table, save_trained
 from benchmark.folders import results_folder
 from leaderboard.build import build, read_records
 from leaderboard.paper import Paper, read_papers
@@ -129,3 +131,47 @@ def test_a_titles_markup_does_not_reach_the_page(tmp_path):
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert naive.submission == bad.submission
+
+
+def trained_variants(seeds: int) -> list[Trained]:
+    """Accuracies that a reader could work out: clean 0.9, less 100 times ε, less 0.01 for each seed."""
+    variants = [BASE, replace(BASE, side=32), replace(BASE, images=200), replace(BASE, epsilon="0.001")]
+    told = ("n-fgsm", "vgg16-slim", "abc", "0" * 64, "phantom-ct-large-1", 1000, 350)
+    return [
+        Trained(replace(variant, seed=seed), *told, at, 0.9 - 100 * float(at) - 0.01 * seed, 0.05, 0.95)
+        for variant in variants
+        for seed in range(seeds)
+        for at in ("0", "0.002", "0.004")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [(1, ["90.0", "5.0–95.0", "70.0", "50.0"]), (3, ["89.0", "88.0–90.0", "69.0", "49.0"])],
+)
+def test_what_training_changes_stands_on_the_page_with_its_spread(tmp_path, seeds, expected):
+    rows = trained_variants(seeds)
+    save_trained(rows, tmp_path / "results" / "phantom" / "ct" / "all.study.csv")
+    there = site(tmp_path, *naive_and_trained())
+
+    page = (there / "study.html").read_text("utf-8")
+    reader = Reader(page)
+    lines = [[cell.strip() for cell in row] for row in reader.rows if row and len(row) == 4]
+    values = [row[0] for row in lines if re.fullmatch(r"[\d.,]+", row[0])]
+    assert values == ["32", "64", "200", "1,600", "0.001", "0.004"]
+    lines = [row for row in lines if row[0] == "32"]
+    told = " ".join(lines[0])
+    assert all(number in told for number in expected)
+    assert f"{seeds} training" in page
+    assert page.count('aria-label="Figure: ') == 2 + 3
+    assert (there / "study-ct-trainings.csv").read_text() == as_table(rows)
+    assert 'href="study-ct-trainings.csv"' in page
+
+
+def test_a_damaged_table_of_trainings_stops_the_build(tmp_path):
+    path = tmp_path / "results" / "phantom" / "ct" / "all.study.csv"
+    save_trained(trained_variants(1), path)
+    path.write_text(path.read_text().replace("0.9,", "9,"))
+
+    with pytest.raises(DataError, match=r"all\.study\.csv is damaged"):
+        site(tmp_path, *naive_and_trained())

@@ -94,7 +94,7 @@ def overwrite(content):
                 .open("a")
                 .write('\n[[weights]]\nmodality = "ct"\nfiles = ["other.safetensors"]\nsha256 = ["0"]\n')
             ),
-            ["two [[weights]] for", "one for each modality and track"],
+            ["two [[weights]] for", "one for each modality, track and training_seed"],
         ),
         (edit('"vgg16-slim"', '"vgg17"'), ["unknown architecture 'vgg17'", "vgg16-slim"]),
         (edit('"vgg16-slim"', '"torchvision:nosuchnet"'), ["torchvision:nosuchnet"]),

@@ -57,7 +57,7 @@ def validations(monkeypatch):
             shown.append({key: value.clone() for key, value in model.state_dict().items()})
             return waiting.pop(0)
 
-        monkeypatch.setattr(LOOP, "_validate", validate)
+        monkeypatch.setattr(LOOP, "validate", validate)
         return shown
 
     return say
@@ -174,7 +174,7 @@ def test_an_adversarial_recipe_is_chosen_by_robust_accuracy_under_the_full_attac
 ):
     told = []
     answers = {1: (1.0, 0.9), 2: (1.0, 0.99), 3: (0.6, 0.5), 4: (0.9, 0.4)}
-    monkeypatch.setattr(LOOP, "_validate", lambda *_: answers[len(told) + 1])
+    monkeypatch.setattr(LOOP, "validate", lambda *_: answers[len(told) + 1])
     stage = {"epsilon": 0.02, "epochs": 2, "ramp_epochs": ramp}
 
     result = trained(adversarial(stages=(stage,)), report=told.append)

@@ -17,8 +17,9 @@ from benchmark.data.tracks import load_split
 from benchmark.errors import BenchmarkError, SubmissionError
 from benchmark.isolation.bridge import Bridge
 from benchmark.isolation.entered import opened
-from benchmark.submission import Submission, folder_of, load_submission, read_submission
+from benchmark.submission import Submission, load_submission, read_submission
 from benchmark.submission_file import Weights
+from benchmark.submission_folder import folder_of
 
 __all__ = ["LARGEST_FILE", "SIZE", "check_model", "check_submission"]
 
@@ -55,7 +56,7 @@ def check_submission(folder: Path | str, track: str | None = None, isolation: st
 def _tried(submission: Submission, weights: Weights, track: str | None, isolation: str) -> str:
     """The line of one modality."""
     who = f"submission {submission.name!r}, {weights.modality}"
-    model = load_submission(submission.folder, weights.modality, weights.trained_on)
+    model = load_submission(submission.folder, weights.modality, weights.trained_on, weights.training_seed)
     model.isolation = isolation
     if submission.code:
         model = opened(model)
@@ -77,4 +78,6 @@ def _tried(submission: Submission, weights: Weights, track: str | None, isolatio
         if isinstance(inner, Bridge)
         else sum(parameter.numel() for parameter in model.parameters())
     )
-    return f"{submission.name} · {weights.modality} ({weights.trained_on}): {parameters:,} parameters{said}, contract kept"
+    seed = f", training seed {weights.training_seed}" if weights.training_seed else ""
+    told = f"{submission.name} · {weights.modality} ({weights.trained_on}){seed}"
+    return f"{told}: {parameters:,} parameters{said}, contract kept"

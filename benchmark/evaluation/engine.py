@@ -104,7 +104,7 @@ def compute(
     """
     announce(plan)
     images = [len(job.split) for job in jobs] + [0] * len(beside)
-    title = f"{plan.name} · {plan.split.modality} · {plan.protocol.name}"
+    title = f"{plan.title} · {plan.split.modality} · {plan.protocol.name}"
     news = news_of([job.news for job in jobs], [len(job.split) for job in jobs])
     with progress_bar(title, len(plan.split), progress, news) as advance:
         advance(len(plan.split) - sum(images))

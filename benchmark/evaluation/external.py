@@ -87,8 +87,7 @@ def judge_external(
     if wrong:
         raise DataError(f"adversarial images {path}: " + "; ".join(wrong))
     chosen = choose_device(device)
-    layout = record.provenance["layout"]
-    _, judge = FolderSource.of(model, split.track, layout).models()
+    _, judge = FolderSource.of(model, split, record.provenance["layout"]).models()
     judge.to(chosen)
     micro_batch = get_protocol(record.protocol["name"]).micro_batch(*split.image_size)
     broken = []

@@ -55,6 +55,12 @@ class Plan:
     scale: float
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """Whose evaluation it is, for those who watch it."""
+        seed = getattr(self.source, "training_seed", 0)
+        return f"{self.name}, training seed {seed}" if seed else self.name
+
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
         """Every block, in order."""
@@ -95,7 +101,7 @@ def make_plan(
     source: FolderSource | BareSource
     if isinstance(model, SubmittedModel):
         name, identity = model.submission.name, model.identity
-        source = FolderSource.of(model, split.track, AS_BUILT)
+        source = FolderSource.of(model, split, AS_BUILT)
         if not model.submission.code:
             attacked, _ = replace(source, layout=USUAL).models()
             layout = choose_layout(attacked.to(device), identity, split.image_size, micro_batch, device)
@@ -132,7 +138,7 @@ def behind(model: SubmittedModel) -> str:
 def announce(plan: Plan) -> None:
     """Write beside the blocks what they are of, for `oncorobust status`."""
     about = {
-        "submission": plan.name,
+        "submission": plan.title,
         "modality": plan.split.modality,
         "track": plan.split.track,
         "protocol": plan.protocol.name,

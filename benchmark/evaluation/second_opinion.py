@@ -77,7 +77,7 @@ def second_opinion(
         SubmissionError: an attack or the model raised; what was finished is kept.
     """
     split = require_current(record, model, split)
-    source = FolderSource.of(model, split.track, record.provenance["layout"])
+    source = FolderSource.of(model, split, record.provenance["layout"])
     key = [table_sha256(record), [asdict_of(spec) for spec in attacks], code_version()]
     folder = cache_folder() / "second-opinion" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
     questions = make_questions(record, source, split, attacks, str(choose_device(device)), folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmark.data.split import Split
 from benchmark.isolation.entered import opened
 from benchmark.submission import SubmittedModel, load_submission
 
@@ -22,19 +23,21 @@ class FolderSource:
     """A submission on disk: each process loads its own two instances.
 
     layout: how its weights lie in memory, a name of LAYOUTS, or AS_BUILT by its own code.
-    isolation: how code is isolated, if it brings any.
+    training_seed: which of several trainings. isolation: how code is isolated, if it brings any.
     """
 
     folder: Path
     modality: str
     track: str
     layout: str = "channels last"
+    training_seed: int = 0
     isolation: str = "auto"
 
     @classmethod
-    def of(cls, model: SubmittedModel, track: str, layout: str = "channels last") -> FolderSource:
-        """Of a submitted model, on a split of this track."""
-        return cls(model.submission.folder, model.weights.modality, track, layout, model.isolation)
+    def of(cls, model: SubmittedModel, split: Split, layout: str = "channels last") -> FolderSource:
+        """Where the weights of this very model lie, its training seed included, and how its code is isolated."""
+        seed = model.weights.training_seed
+        return cls(model.submission.folder, split.modality, split.track, layout, seed, model.isolation)
 
     def models(self) -> tuple[SubmittedModel, SubmittedModel]:
         """The model to attack and the model that judges. Code is in two new workers each time."""
@@ -47,7 +50,7 @@ class FolderSource:
 @lru_cache(maxsize=2)
 def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
     def load() -> SubmittedModel:
-        model = load_submission(source.folder, source.modality, source.track)
+        model = load_submission(source.folder, source.modality, source.track, source.training_seed)
         model.isolation = source.isolation
         return model.to(memory_format=LAYOUTS.get(source.layout, torch.contiguous_format))
 

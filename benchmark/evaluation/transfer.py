@@ -110,8 +110,7 @@ def transfer(
     title = f"{modality} · transfer between {len(found)} entries"
     with one_thread(), progress_bar(title, len(found) ** 2, progress) as advance:
         for column, (record, model) in enumerate(found):
-            layout = record.provenance["layout"]
-            _, judge = FolderSource.of(model, split.track, layout).models()
+            _, judge = FolderSource.of(model, split, record.provenance["layout"]).models()
             for line, adversarial in enumerate(images):
                 if adversarial is not None:
                     fell = _broken(

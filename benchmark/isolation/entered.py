@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmark.errors import SubmissionError
@@ -16,18 +17,22 @@ from benchmark.submission_file import Input, Weights
 
 
 def load_submission(
-    folder: Any, modality: str, track: str = "phantom", isolation: str = "auto"
+    folder: Path | str,
+    modality: str,
+    track: str = "phantom",
+    training_seed: int = 0,
+    isolation: str = "auto",
 ) -> SubmittedModel:
     """The model of a submission, ready to be asked; one that brings code answers from a worker.
 
     Args:
-        folder, modality, track: as in `benchmark.submission.load_submission`.
+        folder, modality, track, training_seed: as in `benchmark.submission.load_submission`.
         isolation: "auto", "bubblewrap", or "none" for one's own code.
 
     Raises:
         SubmissionError: as there. IsolationError: it brings code and no sandbox works here.
     """
-    model = load_sealed(folder, modality, track)
+    model = load_sealed(folder, modality, track, training_seed)
     model.isolation = isolation
     return opened(model) if model.submission.code else model
 

@@ -17,13 +17,14 @@ from benchmark.models.constant import Constant
 from benchmark.models.convnext import convnext_slim
 from benchmark.models.libraries import LIBRARIES
 from benchmark.models.logistic import logistic_regression
-from benchmark.models.resnet import resnet20_gn
+from benchmark.models.resnet import resnet8_gn, resnet20_gn
 from benchmark.models.rounded import vgg16_slim_rounded
 from benchmark.models.vgg import vgg16, vgg16_slim
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "vgg16": vgg16,
     "vgg16-slim": vgg16_slim,
+    "resnet8-gn": resnet8_gn,
     "resnet20-gn": resnet20_gn,
     "convnext-slim": convnext_slim,
     "logistic-regression": logistic_regression,

@@ -74,3 +74,8 @@ class GroupNormResNet(nn.Module):
 def resnet20_gn(blocks: int = 3, width: int = 16, groups: int = 4) -> GroupNormResNet:
     """ResNet-20 with group normalisation: 0.3 million parameters."""
     return GroupNormResNet(blocks, width, groups)
+
+
+def resnet8_gn(blocks: int = 1, width: int = 16, groups: int = 4) -> GroupNormResNet:
+    """The same with one block a stage, a third of the cost: 0.08 million parameters."""
+    return GroupNormResNet(blocks, width, groups)

@@ -129,32 +129,33 @@ def _table(record: Record) -> str:
         "image_id": record.image_ids,
         "patient_id": record.patient_ids,
         "label": record.labels,
-        "clean_margin": map(_number, record.clean_margins),
+        "clean_margin": map(decimal, record.clean_margins),
     }
     for name, result in record.attacks.items():
-        columns[f"{name}_linf"] = [_number(x) for x in result.linf]
+        columns[f"{name}_linf"] = [decimal(x) for x in result.linf]
         for epsilon in record.epsilons:
             if epsilon in result.margins and np.isfinite(result.margins[epsilon]).any():
-                columns[f"{name}@{epsilon}"] = [_number(x) for x in result.margins[epsilon]]
+                columns[f"{name}@{epsilon}"] = [decimal(x) for x in result.margins[epsilon]]
     if record.lowest_margins is not None:
-        columns["lowest_margin"] = map(_number, record.lowest_margins)
+        columns["lowest_margin"] = map(decimal, record.lowest_margins)
     for bits, stored in sorted(record.stored_margins.items()):
-        columns[f"stored_{bits}bit_margin"] = map(_number, stored)
-    return _csv(columns)
+        columns[f"stored_{bits}bit_margin"] = map(decimal, stored)
+    return csv_text(columns)
 
 
 def _validation_table(validation: Validation) -> str:
-    return _csv(
+    return csv_text(
         {
             "image_id": validation.image_ids,
             "patient_id": validation.patient_ids,
             "label": validation.labels,
-            "clean_margin": map(_number, validation.margins),
+            "clean_margin": map(decimal, validation.margins),
         }
     )
 
 
-def _csv(columns: Mapping[str, Iterable[Any]]) -> str:
+def csv_text(columns: Mapping[str, Iterable[Any]]) -> str:
+    """Columns of one length, each under its name, as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -174,7 +175,7 @@ def _validation(path: Path, body: Mapping[str, str]) -> Validation:
     )
 
 
-def _number(x: np.floating[Any]) -> str:
+def decimal(x: np.floating[Any]) -> str:
     """The shortest decimal that reads back as the same number; empty where there is none."""
     return "" if not np.isfinite(x) else np.format_float_positional(x, unique=True, trim="-")
 

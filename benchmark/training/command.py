@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmark.files import replace_files, require_writable
 from benchmark.training.checkpoint import keeper_for
 from benchmark.training.course import Epoch
 from benchmark.training.effort import epoch_passes
+from benchmark.training.half import accuracies_of, halved
 from benchmark.training.log import as_csv, as_line, as_svg
 from benchmark.training.recipe import Recipe, read_recipe
 from benchmark.training.train import train
@@ -32,6 +34,7 @@ def train_to_files(
     track: str = "phantom",
     device: str = "cpu",
     fresh: bool = False,
+    half: bool = False,
 ) -> Iterator[str]:
     """Train on a track's train part and write `<modality>.safetensors`, `.log.csv` and `.log.svg` into `out`.
 
@@ -40,13 +43,15 @@ def train_to_files(
         say: told each epoch, and what is out of the ordinary, as it happens.
         track: as in `load_split`. device: "cpu", "cuda", "auto"; weights are the same every time on one kind.
         fresh: begin anew where an earlier run was interrupted.
+        half: write the weights in float16. The training is the same; what is rounded is its result.
 
     Yields:
-        Lines for the user: the best epoch, the cost, the file, its sha256.
+        Lines for the user: the best epoch with the accuracies of the weights in the file, the cost, the file, its sha256.
 
     Raises:
-        ProtocolError: a recipe or device that cannot be used, a training that diverged. SubmissionError: an
-        architecture that cannot be trained. DataError: parts that cannot be used, files that cannot be written.
+        ProtocolError: a recipe or device that cannot be used, a training that diverged, weights too large for
+        float16 (what was trained is kept). SubmissionError: an architecture that cannot be trained.
+        DataError: parts that cannot be used, files that cannot be written.
     """
     from safetensors.torch import save
 
@@ -69,7 +74,8 @@ def train_to_files(
         say=say,
         keeper=keeper,
     )
-    weights, best = save(dict(result.weights)), result.best
+    stored = halved(result.weights) if half else dict(result.weights)
+    weights, best = save(stored), result.best
     path = out / f"{modality}.safetensors"
     title = f"{architecture} · {chosen.name} · {modality} · {training.name} · seed {seed}"
     replace_files(
@@ -79,12 +85,19 @@ def train_to_files(
             path.with_name(f"{modality}.log.svg"): as_svg(result.log, title),
         }
     )
+    cost, told = clock.cost(), _told(best.validation_clean, best.validation_robust)
+    if half:
+        found = accuracies_of(stored, architecture, chosen, validation, seed, on)
+        told = f"{_told(*found)} in float16 as in the file ({told} before rounding)"
     keeper.remove()
-    under = f", robust {best.validation_robust:.3f}" if chosen.attack else ""
-    yield f"best by validation: epoch {best.number}, clean {best.validation_clean:.3f}{under}"
-    yield clock.cost()
+    yield f"best by validation: epoch {best.number}, {told}"
+    yield cost
     yield f"wrote {path} ({len(weights) / 1e6:.1f} MB)"
     yield f'sha256 = ["{hashlib.sha256(weights).hexdigest()}"]'
+
+
+def _told(clean: float, robust: float) -> str:
+    return f"clean {clean:.3f}" + ("" if isnan(robust) else f", robust {robust:.3f}")
 
 
 def identity(

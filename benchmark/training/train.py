@@ -137,7 +137,7 @@ def _one_epoch(
     if guarded(recipe, number) and not _still_good(course, recipe, training, number, seed, say):
         return
     measured, weights = validated(recipe, number), plain(course.judged)
-    found = _validate(weights, recipe, validation, seed) if measured else (float("nan"),) * 2
+    found = validate(weights, recipe, validation, seed) if measured else (float("nan"),) * 2
     advance(passes.forward - steps * each)
     rate, epsilon = float(course.schedule.get_last_lr()[0]), recipe.epsilon_at(number)
     loss = total / (steps * recipe.batch)
@@ -226,8 +226,12 @@ def _augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     return images
 
 
-def _validate(model: nn.Module, recipe: Recipe, validation: Split, seed: int) -> tuple[float, float]:
-    """Clean accuracy, and accuracy under PGD made for these very weights (NaN for naive recipes)."""
+def validate(model: nn.Module, recipe: Recipe, validation: Split, seed: int) -> tuple[float, float]:
+    """Clean accuracy, and accuracy under PGD made for these very weights (NaN for naive recipes).
+
+    Args:
+        model: in eval mode. seed: of the training.
+    """
     asked = recipe.validation
     device = next(model.parameters()).device
     return accuracies(model, validation, asked.epsilon, asked.steps, asked.step, seed + 2, device)

@@ -8,6 +8,7 @@ from benchmark.data import tracks
 from benchmark.data.audit import Audit, audit
 from benchmark.data.audit.label_rules import shipped_rules
 from benchmark.data.audit.noise import noise_notes
+from benchmark.data.audit.texture import REAL, split_texture
 from benchmark.data.manifest import PARTS
 from benchmark.data.split import Split
 from benchmark.errors import DataError
@@ -36,6 +37,7 @@ def audit_lines(modality: str, track: str) -> Iterator[str]:
     yield from _shortcuts(found)
     yield from _overlaps(found, tracks.is_private(track))
     yield from _units(parts)
+    yield from texture_lines(parts)
     if modality == "ct" and track == "clinical":
         yield from rule_lines()
     yield from [f"warning: {sentence}" for sentence in found.warnings] or ["nothing to warn of"]
@@ -97,6 +99,21 @@ def _units(parts: Mapping[str, Split]) -> Iterator[str]:
         yield f"  noise σ {notes['noise_sigma']:.4f}, {notes['noise_measured']}"
 
 
+def texture_lines(parts: Mapping[str, Split]) -> Iterator[str]:
+    """Spectral exponent and local SD of each part, and what is known of real images."""
+    yield f"  {'texture: quartiles over images':42}" + "".join(f"{name:>18}" for name in parts)
+    found = {name: split_texture(split) for name, split in parts.items()}
+    split = next(iter(parts.values()))
+    modality = get_modality(split.modality)
+    low, high = modality.window(split.notes)
+    exponents = [each.exponent for each in found.values()]
+    spreads = [tuple((high - low) * value for value in each.local_sd) for each in found.values()]
+    for title, rows in (("spectral exponent", exponents), (f"SD in 9 x 9 pixels, {modality.unit}", spreads)):
+        cells = (" ".join(_three(value) for value in row) for row in rows)
+        yield f"  {title:42}" + "".join(f"{cell:>18}" for cell in cells)
+    yield f"  ({REAL[split.modality]})"
+
+
 def rule_lines() -> Iterator[str]:
     """The committed table of label rules over the whole of LIDC-IDRI."""
     yield (
@@ -109,3 +126,8 @@ def rule_lines() -> Iterator[str]:
             f"{_cell(row.diameter_auc):>17}"
         )
     yield "  (changed: nodules that at least three readers outlined and that the first rule treats otherwise)"
+
+
+def _three(value: float) -> str:
+    """A number in three digits, large ones whole."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,61 @@
+"""Committed weights are those that the command in their `submission.toml` makes."""
+
+import hashlib
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmark.cli import main
+from benchmark.folders import ROOT
+from benchmark.submission import read_submission
+
+RETRAIN = os.environ.get("ONCOROBUST_RETRAIN")
+TRAINS = ["oncorobust", "train"]
+TRAINED = [
+    (path.parent.name, weights)
+    for path in sorted((ROOT / "submissions").glob("*/submission.toml"))
+    if path.parent.name != "template"
+    for weights in read_submission(path.parent).file.weights
+    if weights.command
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), TRAINED, ids=[f"{name}-{w.modality}-{w.training_seed}" for name, w in TRAINED]
+)
+def test_the_command_is_that_of_these_very_weights(name, weights):
+    words, file = shlex.split(weights.command), read_submission(ROOT / "submissions" / name).file
+
+    given = main.commands["train"].make_context("train", words[2:]).params
+
+    assert words[:2] == TRAINS
+    assert (given["modality"], given["track"]) == (weights.modality, weights.trained_on)
+    assert given["seed"] == weights.training_seed
+    assert (given["recipe"], given["architecture"]) == (file.training.recipe, file.architecture)
+    made = ROOT / given["out"] / f"{weights.modality}.safetensors"
+    assert [made] == [ROOT / "submissions" / name / file for file in weights.files]
+
+
+@pytest.mark.skipif(
+    RETRAIN is None, reason="takes minutes; set ONCOROBUST_RETRAIN to an entry, vgg16-slim-naive:ct"
+)
+def test_trained_again_the_file_is_the_same_byte_for_byte(tmp_path):
+    assert RETRAIN
+    name, _, modality = RETRAIN.partition(":")
+    submission = read_submission(ROOT / "submissions" / name)
+    weights = submission.weights_for(modality, "phantom")
+    words = shlex.split(weights.command)
+    words[words.index("--out") + 1] = str(tmp_path)
+
+    told = CliRunner().invoke(main, words[1:])
+
+    assert told.exit_code == 0, told.output
+    found = hashlib.sha256((tmp_path / f"{modality}.safetensors").read_bytes()).hexdigest()
+    assert (found,) == weights.sha256
+    log = f"{modality}.log.csv"
+    assert (tmp_path / log).read_bytes() == (
+        submission.folder / Path(weights.files[0]).with_name(log)
+    ).read_bytes()
