@@ -25,7 +25,7 @@ _HOME = {
     "Record": "benchmark.record",
     "Split": "benchmark.data.split",
     "load_split": "benchmark.data.tracks",
-    "load_submission": "benchmark.submission",
+    "load_submission": "benchmark.isolation.entered",
     "evaluate": "benchmark.evaluation",
 }
 

@@ -10,8 +10,8 @@ import click
 
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
-from benchmark.cli_evaluate import again, attack, clean, evaluate, merge, status
-from benchmark.cli_evidence import external, trainings, transfer
+from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
+from benchmark.cli_evidence import external, trainings, transfer, verify
 from benchmark.cli_export import export, methods
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
@@ -43,14 +43,16 @@ def main() -> None:
 
 @main.command()
 @click.argument("submission")
-def check(submission: str) -> None:
-    """Check that SUBMISSION keeps the contract, for every modality it brings.
+@click.option("--track", help="Also try the validation part of this track: are the classes swapped?")
+@ISOLATION
+def check(submission: str, track: str | None, isolation: str) -> None:
+    """Check that SUBMISSION keeps the contract, for every modality it brings: its files, and how its model behaves.
 
     Example: oncorobust check vgg16-slim-naive
     """
     from benchmark.contract import check_submission
 
-    for line in check_submission(submission):
+    for line in check_submission(submission, track, isolation):
         click.echo(line)
 
 
@@ -69,6 +71,7 @@ def leaderboard(out: Path | None) -> None:
 
 for command in (
     evaluate,
+    verify,
     again,
     merge,
     attack,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.errors import BenchmarkError
+from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
 from benchmark.protocol import FULL_GRID, PROTOCOLS
 
@@ -20,6 +21,13 @@ RAN_BY = click.option(
     envvar="ONCOROBUST_RAN_BY",
     metavar="NAME",
     help="Who runs this; kept beside the record and shown on the page. Or set ONCOROBUST_RAN_BY.",
+)
+ISOLATION = click.option(
+    "--isolation",
+    type=click.Choice(CHOICES),
+    default="auto",
+    show_default=True,
+    help="Of an entry's own code: auto refuses where no sandbox works; none is for your own code, unverified, not ranked.",
 )
 MODALITY = click.Choice([*MODALITIES, "all"])
 ENTRY_OPTIONS = (
@@ -48,6 +56,7 @@ def _entry_options(command: Any) -> Any:
     "--attack-seeds", metavar="K", type=click.IntRange(2), help="Only tell the spread over K seeds."
 )
 @RAN_BY
+@ISOLATION
 @click.option(
     "--second-opinion", is_flag=True, help="Then let AutoAttack by its authors try what still stands."
 )
@@ -62,6 +71,7 @@ def evaluate(
     blocks: str | None,
     attack_seeds: int | None,
     ran_by: str,
+    isolation: str,
     second_opinion: bool,
 ) -> None:
     """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
@@ -73,13 +83,16 @@ def evaluate(
     entries = _entries(submission, modality, track)
     asked = protocol + FULL_GRID if full_grid else protocol
     if blocks:
-        _compute_share(entries, track, asked, blocks, device)
+        _compute_share(entries, track, asked, blocks, device, isolation)
     elif attack_seeds:
         _tell_spread(entries, track, asked, attack_seeds, device)
     else:
         from benchmark.evaluation.entry import run_entry
 
-        _tell([run_entry(name, each, track, asked, fresh, device, ran_by=ran_by) for name, each in entries])
+        def run(name: str, each: str) -> Outcome:
+            return run_entry(name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation)
+
+        _tell([run(*entry) for entry in entries])
     if second_opinion:
         from benchmark.evaluation.evidence import ask_second_opinion
 
@@ -89,13 +102,13 @@ def evaluate(
 
 
 def _compute_share(
-    entries: list[tuple[str, str]], track: str, protocol: str, share: str, device: str
+    entries: list[tuple[str, str]], track: str, protocol: str, share: str, device: str, isolation: str
 ) -> None:
     from benchmark.evaluation.entry import run_share
 
     failed = 0
     for name, each in entries:
-        finished, of, failures = run_share(name, each, track, protocol, share, device)
+        finished, of, failures = run_share(name, each, track, protocol, share, device, isolation)
         failed += len(failures)
         click.echo(f"{name} · {each}: {finished} of {of} blocks are finished")
         for failure in failures:
@@ -135,8 +148,16 @@ def again(
 @click.command()
 @_entry_options
 @RAN_BY
+@ISOLATION
 def merge(
-    submission: str, modality: str, track: str, protocol: str, full_grid: bool, device: str, ran_by: str
+    submission: str,
+    modality: str,
+    track: str,
+    protocol: str,
+    full_grid: bool,
+    device: str,
+    ran_by: str,
+    isolation: str,
 ) -> None:
     """Write the record of SUBMISSION from blocks that `evaluate --blocks i/n` computed, on this or other machines.
 
@@ -148,7 +169,7 @@ def merge(
 
     asked = protocol + FULL_GRID if full_grid else protocol
     entries = _entries(submission, modality, track)
-    _tell([run_merge(name, each, track, asked, device, ran_by) for name, each in entries])
+    _tell([run_merge(name, each, track, asked, device, ran_by, isolation) for name, each in entries])
 
 
 def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]]:

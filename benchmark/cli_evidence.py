@@ -1,4 +1,4 @@
-"""The commands `external`, `transfer` and `trainings`: evidence beside the records."""
+"""The commands `verify`, `external`, `transfer` and `trainings`: is a record right, and evidence beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli_evaluate import ISOLATION
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -16,6 +17,23 @@ protocol_option = click.option(
     "--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True
 )
 device_option = click.option("--device", default="auto", show_default=True)
+
+
+@click.command()
+@click.argument("record", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--track", default="", help="The folder of images, where the record's track is no name.")
+@click.option("--blocks", type=click.IntRange(0), default=1, show_default=True, help="Drawn at random.")
+@device_option
+@ISOLATION
+def verify(record: Path, track: str, blocks: int, device: str, isolation: str) -> None:
+    """Recompute what follows from RECORD's own rows, compare its checksums, and evaluate some of its blocks again.
+
+    Example: oncorobust verify leaderboard/results/phantom/ct/constant.json
+    """
+    from benchmark.evaluation.recheck import verify_record
+
+    for line in verify_record(record, track, blocks, device, isolation):
+        click.echo(line)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.errors import BenchmarkError
+from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -31,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--submission", default=None, help="evaluate this entry alone (a name, or a folder)")
     group.addoption("--track", default="phantom", help="phantom, or a folder of images")
     group.addoption("--protocol", default="standard", help=", ".join(PROTOCOLS))
+    group.addoption("--isolation", default="auto", help="of an entry's own code: " + ", ".join(CHOICES))
     group.addoption("--fresh", action="store_true", help="evaluate also what has a current record")
     group.addoption(
         "--ran-by",
@@ -47,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what cannot be asked before anything is collected."""
     config.stash[OUTCOMES], config.stash[TRAININGS] = [], []
-    for option, allowed in (("modality", ["all", *MODALITIES]), ("protocol", list(PROTOCOLS))):
+    choices = {"modality": ["all", *MODALITIES], "protocol": list(PROTOCOLS), "isolation": CHOICES}
+    for option, allowed in choices.items():
         if (given := config.getoption(option)) not in allowed:
             raise pytest.UsageError(f"unknown {option} {given!r}; expected one of {', '.join(allowed)}")
     track = config.getoption("track")
@@ -106,7 +109,12 @@ def run(request: pytest.FixtureRequest) -> Callable[[tuple[str, str]], Outcome]:
         try:
             with capture.global_and_fixture_disabled():  # the progress bar is for the person who waits
                 outcome = run_entry(
-                    *entry, option("track"), option("protocol"), option("fresh"), ran_by=option("ran_by")
+                    *entry,
+                    option("track"),
+                    option("protocol"),
+                    option("fresh"),
+                    ran_by=option("ran_by"),
+                    isolation=option("isolation"),
                 )
                 if option("second_opinion"):
                     from benchmark.evaluation.evidence import ask_second_opinion

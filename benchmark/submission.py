@@ -1,7 +1,7 @@
 """A folder with a model: `submission.toml` and its weights, checked, all errors at once.
 
-The weights are safetensors: reading them runs no code. A folder that brings a `model.py` of
-its own is refused until there is a sandbox to run it in.
+The weights are safetensors: reading them runs no code. A folder without an architecture's name brings a `model.py`
+of its own, of which nothing is read here but its checksum: `benchmark.isolation` runs it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmark.errors import IsolationError, SubmissionError
-from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES, get_modality
 from benchmark.models import build
 from benchmark.models.weights import load_weights
 from benchmark.models.wrapper import Wrapped
 from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
+from benchmark.submission_folder import code_files, folder_complaints, folder_of
+from benchmark.submission_folder import names as names
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Submission:
 
     folder: Path
     file: SubmissionFile
+    code: tuple[str, ...] = ()  # names of the files of code that it brings, in order
 
     @property
     def name(self) -> str:
@@ -86,7 +88,7 @@ class Submission:
             "authors": list(file.authors),
             "licence": file.licence,
             "description": file.description,
-            "architecture": file.architecture,
+            "architecture": file.architecture or "own code",
             "training": file.training.model_dump(mode="json"),
             "naive_twin": file.naive_twin,
         }
@@ -103,6 +105,7 @@ class SubmittedModel(nn.Module):
         super().__init__()
         self.inner = inner
         self.submission, self.weights, self.track = submission, weights, track
+        self.isolation = "auto"  # how its code is to be isolated, if it brings any
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits."""
@@ -110,15 +113,36 @@ class SubmittedModel(nn.Module):
 
     @cached_property
     def identity(self) -> str:
-        """sha256 over the weights and everything in `submission.toml` that changes a logit."""
+        """sha256 over the weights, the code, and everything in `submission.toml` that changes a logit."""
         file = self.submission.file
-        parts = [
+        parts: list[Any] = [
             file.architecture,
             sorted(file.architecture_options.items()),
             file.input.model_dump_json(),
         ]
+        if self.submission.code:
+            parts.append([(name, _sha256(self.submission.folder / name)) for name in self.submission.code])
         text = repr([*parts, self.weights.modality, self.weights.sha256])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Sealed(nn.Module):
+    """Stands where the model of a submission with code would stand; it answers nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            IsolationError: always.
+        """
+        raise IsolationError(
+            f"submission {self.name!r} brings code (model.py), which runs in a sandbox only; let evaluate or "
+            "benchmark.isolation.entered.opened start one"
+        )
 
 
 def read_submission(folder: Path | str) -> Submission:
@@ -129,21 +153,10 @@ def read_submission(folder: Path | str) -> Submission:
 
     Raises:
         SubmissionError: with every complaint about the file at once.
-        IsolationError: the folder brings code.
     """
     import tomllib
 
-    path = Path(folder)
-    if not path.is_dir() and path.name == str(folder):
-        path = submissions_folder() / path
-    path = path.resolve()
-    if not path.is_dir():
-        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
-    if (path / "model.py").exists():
-        raise IsolationError(
-            f"submission {path.name!r} brings code (model.py), and this version has no sandbox to run it in; "
-            "enter it by architecture name and safetensors weights"
-        )
+    path = folder_of(folder)
     try:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
@@ -160,20 +173,19 @@ def read_submission(folder: Path | str) -> Submission:
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
         )
-    return Submission(path, file)
-
-
-def names() -> list[str]:
-    """The entries in the submissions folder, the template left out."""
-    return sorted(
-        p.parent.name for p in submissions_folder().glob("*/submission.toml") if p.parent.name != "template"
-    )
+    complaints = list(folder_complaints(path, file))
+    if complaints:
+        raise SubmissionError(f"submission {path.name!r}: " + "; ".join(complaints))
+    return Submission(path, file, () if file.architecture else code_files(path))
 
 
 def load_submission(
     folder: Path | str, modality: str, track: str = "phantom", training_seed: int = 0
 ) -> SubmittedModel:
     """The model of a submission, ready to be evaluated.
+
+    One that brings code is checked and not run: its model raises IsolationError until `benchmark.isolation.entered`
+    opens it, as `evaluate` does.
 
     Args:
         folder: the folder, or its name in the submissions folder.
@@ -186,18 +198,20 @@ def load_submission(
     """
     submission = read_submission(folder)
     weights = submission.weights_for(modality, track, training_seed)
-    if len(weights.files) != len(weights.sha256):
-        raise SubmissionError(
-            f"submission {submission.name!r}, {modality}: {len(weights.files)} weight files and "
-            f"{len(weights.sha256)} checksums; give one sha256 for each file"
-        )
     complaints: list[str] = []
-    models = [
-        _load_file(submission, name, sha, complaints)
+    paths = [
+        _verified(submission, name, sha, complaints)
         for name, sha in zip(weights.files, weights.sha256, strict=True)
+    ]
+    models = [
+        _load_file(submission, name, path, complaints)
+        for name, path in zip(weights.files, paths, strict=True)
+        if not submission.code
     ]
     if complaints:
         raise SubmissionError(f"submission {submission.name!r}, {modality}: " + "; ".join(complaints))
+    if submission.code:
+        return SubmittedModel(Sealed(submission.name), submission, weights, track).eval()
     wrapper = submission.file.input
     inner: nn.Module = models[0]
     if len(models) > 1 or wrapper != Input():
@@ -205,32 +219,43 @@ def load_submission(
     return SubmittedModel(inner.eval().requires_grad_(False), submission, weights, track).eval()
 
 
-def _load_file(submission: Submission, name: str, expected: str, complaints: list[str]) -> nn.Module:
-    try:
-        model = build(submission.file.architecture, submission.file.architecture_options)
-    except SubmissionError as error:
-        complaints.append(str(error))
-        return nn.Identity()
+def _verified(submission: Submission, name: str, expected: str, complaints: list[str]) -> Path | None:
+    """The file of weights, if it is the one that `submission.toml` means."""
     path = (submission.folder / name).resolve()
     if not path.is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
-        return model
+        return None
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256(path)
     except OSError as error:
         complaints.append(
             f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'"
         )
-        return model
+        return None
     if found != expected:
         complaints.append(
             f"weights file {name!r} has sha256 {found}, submission.toml says {expected or 'nothing'}; "
             "restore the file, or state the new checksum if you meant to change it"
         )
-        return model
+        return None
+    return path
+
+
+def _load_file(submission: Submission, name: str, path: Path | None, complaints: list[str]) -> nn.Module:
+    try:
+        model = build(submission.file.architecture, submission.file.architecture_options)
+        if path is None:
+            return model
+    except SubmissionError as error:
+        complaints.append(str(error))
+        return nn.Identity()
     try:
         load_weights(model, path, submission.file.architecture)
     except SubmissionError as error:
         complaints.append(f"weights file {name!r} {error}")
     return model
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

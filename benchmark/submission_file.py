@@ -48,7 +48,8 @@ class Training(_Table):
 
 
 class Weights(_Table):
-    """The weights of one modality and one training: several files are averaged in their logits.
+    """The weights of one modality and one training: several files are averaged in their logits. Only code may
+    bring none.
 
     training_seed: 0 is the entry; others are the same recipe from other seeds, which tell how much of its
         accuracy is the luck of a training.
@@ -57,13 +58,14 @@ class Weights(_Table):
     modality: Literal["ct", "mammogram", "mri"]
     trained_on: str = "phantom"
     training_seed: int = Field(default=0, ge=0)
-    files: tuple[str, ...] = Field(min_length=1)
-    sha256: tuple[str, ...] = Field(min_length=1)
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
     command: str = ""
+    claimed_accuracy: float | None = Field(default=None, ge=0, le=1)  # clean, on the validation part
 
 
 class SubmissionFile(_Table):
-    """`submission.toml`. Unknown keys are refused."""
+    """`submission.toml`. Unknown keys are refused. Without an architecture the folder brings `model.py`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")
     title: str
@@ -73,7 +75,7 @@ class SubmissionFile(_Table):
     description: str = ""
     paper: str = ""
     naive_twin: str = ""
-    architecture: str
+    architecture: str = ""
     architecture_options: dict[str, Any] = {}
     input: Input = Input()
     training: Training

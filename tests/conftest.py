@@ -78,6 +78,25 @@ def make_submission(submissions):
 
 
 @pytest.fixture
+def make_code(submissions):
+    """Write a submission folder with code: make_code("name", source of model.py, weights as bytes)."""
+
+    def make(name, source, weights=None, more=""):
+        folder = submissions / name
+        folder.mkdir()
+        (folder / "model.py").write_text(source, encoding="utf-8")
+        files = sums = ""
+        if weights is not None:
+            (folder / "ct.safetensors").write_bytes(weights)
+            files, sums = '"ct.safetensors"', f'"{hashlib.sha256(weights).hexdigest()}"'
+        text = TOML.format(name=name, architecture="", more=more, files=files, sha256=sums)
+        (folder / "submission.toml").write_text(text, encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
 def constant(make_submission):
     """A submission that answers disease for every image."""
     weights = [{"logits": torch.tensor([-0.5, 0.5])}]

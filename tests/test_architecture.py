@@ -32,6 +32,7 @@ FLOORS = {
     "benchmark.data": 1,
     "benchmark.models": 1,
     "benchmark.submission_file": 1,
+    "benchmark.submission_folder": 1,
     "benchmark.submission": 2,
     "benchmark.attacks": 2,
     "benchmark.isolation": 3,

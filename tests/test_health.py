@@ -39,6 +39,7 @@ from benchmark.evaluation.health import (
     outcomes,
     run_fresh_job,
 )
+from benchmark.evaluation.health import known as known_images
 from benchmark.evaluation.health.fresh import memorised
 from benchmark.evaluation.health.probes import PROBED, Probes, spread
 from benchmark.evaluation.tally import Tally
@@ -386,3 +387,37 @@ def test_the_gap_is_measured_in_standard_errors():
 def test_images_of_one_patient_count_for_less():
     assert ids(memorised(*shares(0.95, 0.86))) == ["memorised"]
     assert list(memorised(*shares(0.95, 0.86, together=5))) == []
+
+
+class ByName(nn.Module):
+    """Says disease where the image is bright; or only of images it knows to the last pixel."""
+
+    def __init__(self, known=None):
+        super().__init__()
+        self.known = known
+
+    def forward(self, images):
+        gap = 10 * (images.mean((1, 2, 3)) - 0.5)
+        if self.known is not None:
+            found = torch.tensor([any(torch.equal(image, other) for other in self.known) for image in images])
+            gap = torch.where(found, gap, torch.ones_like(gap))
+        return torch.stack((-gap / 2, gap / 2), 1)
+
+
+@pytest.mark.parametrize(
+    ("own_code", "by_heart", "doubted"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_code_that_knows_images_by_name_is_doubted_when_they_move_by_a_pixel(own_code, by_heart, doubted):
+    shade = np.where(np.arange(40) % 2 == 1, 0.6, 0.4)[:, None, None, None]
+    split = make_split(
+        shade + 0.05 * np.random.default_rng(0).standard_normal((40, 1, 32, 32)), np.arange(40) % 2
+    )
+    images, _ = split.batch()
+    model = ByName(images if by_heart else None)
+    with torch.no_grad():
+        logits = model(images)
+    clean = ((logits[:, 1] - logits[:, 0]) * (torch.from_numpy(split.labels) * 2 - 1)).numpy()
+    evidence = Evidence(own_code=own_code)
+    probes = Probes(model, split, small_protocol(), clean, 1.0, {}, torch.device("cpu"), evidence)
+
+    assert [flag.id for flag in known_images.shifted(probes)] == ["known-images"] * doubted

@@ -94,7 +94,7 @@ def overwrite(content):
                 .open("a")
                 .write('\n[[weights]]\nmodality = "ct"\nfiles = ["other.safetensors"]\nsha256 = ["0"]\n')
             ),
-            ["two [[weights]] for", "one for each modality and track"],
+            ["two [[weights]] for", "one for each modality, track and training_seed"],
         ),
         (edit('"vgg16-slim"', '"vgg17"'), ["unknown architecture 'vgg17'", "vgg16-slim"]),
         (edit('"vgg16-slim"', '"torchvision:nosuchnet"'), ["torchvision:nosuchnet"]),
@@ -163,12 +163,57 @@ def test_every_fault_of_the_weights_is_said_at_once(make_submission):
     assert "'ct-3.safetensors' does not fit" in str(caught.value)
 
 
-def test_a_folder_that_brings_code_is_refused(make_submission):
-    folder = make_submission("tiny")
-    (folder / "model.py").write_text("raise SystemExit('this code was run')")
+RAISING = "raise SystemExit('this code was run')"
 
-    with pytest.raises(IsolationError, match=r"submission 'tiny' brings code \(model.py\).*safetensors"):
+
+def test_code_beside_an_architecture_is_refused(make_submission):
+    folder = make_submission("tiny")
+    (folder / "model.py").write_text(RAISING)
+
+    with pytest.raises(
+        SubmissionError, match=r"names architecture 'vgg16-slim' and brings code \(model.py\)"
+    ):
         load_submission(folder, "ct")
+
+
+def test_code_is_checked_and_not_run(make_code):
+    model = load_submission(make_code("coder", RAISING), "ct")
+
+    assert model.submission.code == ("model.py",)
+    with pytest.raises(IsolationError, match=r"submission 'coder' brings code \(model.py\)"):
+        model(torch.zeros(1, 1, 64, 64))
+
+
+def test_neither_code_nor_an_architecture_is_no_entry(make_code):
+    folder = make_code("coder", RAISING)
+    (folder / "model.py").unlink()
+
+    with pytest.raises(SubmissionError, match=r"names no architecture and brings no model\.py"):
+        read_submission(folder)
+
+
+@pytest.mark.parametrize("name", ["model.py", "deep/inside.py", "data.bin"])
+def test_code_with_a_link_in_its_folder_is_refused(make_code, tmp_path, name):
+    folder = make_code("coder", RAISING)
+    (tmp_path / "secret").write_text("labels")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "secret")
+
+    with pytest.raises(SubmissionError, match=rf"holds links \({name}\)"):
+        read_submission(folder)
+
+
+def test_who_changes_its_code_is_another_entry(make_code):
+    folder = make_code("coder", RAISING)
+    (folder / "layers.py").write_text("one = 1")
+    before = load_submission(folder, "ct").identity
+    (folder / "README.md").write_text("words")
+    assert load_submission(folder, "ct").identity == before
+
+    (folder / "layers.py").write_text("one = 2")
+
+    assert load_submission(folder, "ct").identity != before
 
 
 def test_a_submission_that_is_not_there_is_answered_with_those_that_are(make_submission):

@@ -21,6 +21,7 @@ from benchmark.protocol import AttackSpec, Protocol
 from benchmark.threat_model import ThreatModel, achieved
 
 ROUNDING = 1e-3  # of T: what two instances of a model may differ by
+COUNTS = ("tally", "pursuit")  # for an attack's own tally, or for the lowest margins alone
 BITS = (8, 12, 16)  # depths at which an adversarial image might be stored
 
 
@@ -34,6 +35,7 @@ class Arena:
         temperature: T of the whole split.
         block: number of this block; enters the seeds.
         tell: called with what is tried next, for those who wait.
+        keep: called with every answer of the judge that counts: attack, what it counts for (a name of COUNTS), rows, place.
 
     Attributes:
         worst, worst_margin: the image within the headline ε with the lowest margin seen, and that margin.
@@ -52,6 +54,7 @@ class Arena:
     protocol: Protocol
     block: int
     tell: Callable[[AttackSpec, str], None] = lambda spec, epsilon: None
+    keep: Callable[[str, str, np.ndarray, Place, Asked], None] = lambda *answer: None
     tallies: dict[str, Tally] = field(default_factory=dict)
     proof: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -131,8 +134,9 @@ class Arena:
 
     def note(self, spec: AttackSpec, rows: np.ndarray, place: Place, asked: Asked) -> None:
         """Write an attempt into the tally of its attack."""
+        self.keep(spec.name, "tally", rows, place, asked)
         self.tallies[spec.name].note(rows, place, asked)
-        self._keep_worst(rows, asked)
+        self.keep_worst(rows, asked)
 
     def pursue(self, spec: AttackSpec) -> None:
         """Let `spec` go on to its last step at the headline ε, on every image, also those that were wrong when clean."""
@@ -152,6 +156,8 @@ class Arena:
                 )
                 first = self._judged(place, images, labels, found.first)
                 lowest = self._judged(place, images, labels, found.lowest)
+            for asked in (first, lowest):
+                self.keep(spec.name, "pursuit", rows, place, asked)
             right = self.right[rows]
             kept = torch.from_numpy(np.flatnonzero(right)).to(images.device)
             noted = Asked(first.allowed[kept], first.margin[right], first.distance[right])
@@ -161,7 +167,7 @@ class Arena:
                 place,
                 replace(noted, forward=found.forward, backward=found.backward),
             )
-            self._keep_worst(rows, lowest)
+            self.keep_worst(rows, lowest)
             self.lowest[rows] = np.fmin(first.margin, lowest.margin)
             steps = len(found.trace)
             self.early[rows] = found.trace[: steps - steps // 10].amin(0).cpu().numpy()
@@ -212,7 +218,8 @@ class Arena:
         margin = margins(judged_gaps(self.judge, allowed, self.micro_batch), labels).cpu().numpy()
         return Asked(allowed, margin, achieved(images, allowed).cpu().numpy())
 
-    def _keep_worst(self, rows: np.ndarray, asked: Asked) -> None:
+    def keep_worst(self, rows: np.ndarray, asked: Asked) -> None:
+        """Of each image the one with the lowest margin within the headline ε."""
         inside = np.flatnonzero(asked.distance <= float(self.protocol.headline))
         inside = inside[
             np.argsort(asked.margin[inside], kind="stable")
@@ -241,7 +248,11 @@ class Arena:
 
     def _seed(self, spec: AttackSpec, place: Place, start: int) -> int:
         where = "+".join(map(str, np.unique(place))) if place is not None else "any"
-        name = f"{self.protocol.seed}/{self.block}/{spec.name}/{where}/{start}"
+        return self.seed_of(f"{spec.name}/{where}/{start}")
+
+    def seed_of(self, what: str) -> int:
+        """For one purpose in this block."""
+        name = f"{self.protocol.seed}/{self.block}/{what}"
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
 
 

@@ -20,10 +20,12 @@ from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation.arena import BITS, Arena
 from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.news import Reporter
+from benchmark.evaluation.retrial import Docket, Testimony, retry
 from benchmark.evaluation.search import run_battery
 from benchmark.evaluation.source import BareSource, FolderSource
 from benchmark.evaluation.tally import Tally
 from benchmark.files import replace_file
+from benchmark.isolation.bridge import Bridge
 from benchmark.protocol import Protocol
 
 
@@ -67,40 +69,43 @@ def run_job(job: Job) -> Failure | None:
     """
     reporter = Reporter(job.news, job.protocol)
     try:
-        arena = _fought(job, reporter)
         with one_thread():
+            arena, again = _fought(job, reporter)
             stored = arena.stored()
     except SubmissionError as error:
         first = job.block * job.protocol.block
         return Failure(job.block, first, first + len(job.split) - 1, str(error))
     finally:
         reporter.over()
-    save_block(job.path, arena, stored)
+    save_block(job.path, arena, stored, again)
     return None
 
 
-def _fought(job: Job, reporter: Reporter) -> Arena:
+def _fought(job: Job, reporter: Reporter) -> tuple[Arena, np.ndarray | None]:
+    """The block after its battery; with a submission's own code also what `retry` found."""
     device = torch.device(job.device)
     attacked, judge = (model.to(device) for model in job.source.models())
-    images, labels = job.split.batch()
-    with one_thread():
-        arena = Arena(
-            attacked,
-            judge,
-            images.to(device),
-            labels.to(device),
-            job.clean,
-            job.temperature,
-            job.protocol,
-            job.block,
-            reporter,
-        )
+    images, labels = (tensor.to(device) for tensor in job.split.batch())
+    arena = Arena(
+        attacked, judge, images, labels, job.clean, job.temperature, job.protocol, job.block, reporter
+    )
+    if not isinstance(job.source, FolderSource) or not isinstance(attacked.inner, Bridge):
         run_battery(arena)
-    return arena
+        return arena, None
+    docket, testimony = Docket(), Testimony()
+    arena.keep, attacked.inner.witness = docket.keep, testimony
+    run_battery(arena)
+    attacked.inner.close()
+    _, fresh = job.source.models()
+    return arena, retry(arena, docket, testimony, fresh.to(device))
 
 
-def save_block(path: Path, arena: Arena, stored: np.ndarray) -> None:
-    """What came of a block, and the margins of its worst images at each depth, as one safetensors file."""
+def save_block(path: Path, arena: Arena, stored: np.ndarray, again: np.ndarray | None = None) -> None:
+    """What came of a block, and the margins of its worst images at each depth, as one safetensors file.
+
+    Args:
+        again: from `retry`, if there was a second trial.
+    """
     from safetensors.numpy import save
 
     tensors = {
@@ -110,6 +115,8 @@ def save_block(path: Path, arena: Arena, stored: np.ndarray) -> None:
     }
     for name, tally in arena.tallies.items():
         tensors[f"{name}/linf"], tensors[f"{name}/margins"] = tally.linf, tally.margins
+    if again is not None:
+        tensors["retrial"] = again[None]
     for name, thresholds in arena.proof.items():
         tensors[f"{name}/proof"] = thresholds
     counts = {name: [tally.forward, tally.backward, tally.silent] for name, tally in arena.tallies.items()}
@@ -128,13 +135,14 @@ class Results:
     """What attacks achieved on n images: a block's, or of several blocks one after the other.
 
     unstopped: (2, n), see `Arena.early` and `Arena.lowest`. stored: (3, n), margins at each depth of BITS.
-    proof: attack → (2, n), see `Arena.proof`.
+    proof: attack → (2, n), see `Arena.proof`. retrial: (blocks, 4), see `retry`; None without a submission's own code.
     """
 
     tallies: dict[str, Tally]
     unstopped: np.ndarray
     stored: np.ndarray
     proof: dict[str, np.ndarray]
+    retrial: np.ndarray | None = None
 
     @property
     def stored_margins(self) -> dict[int, np.ndarray]:
@@ -157,7 +165,8 @@ def load_block(path: Path) -> tuple[Results, np.ndarray] | None:
             n: Tally(tensors[f"{n}/linf"], tensors[f"{n}/margins"], *each) for n, each in counts.items()
         }
         proof = {name: tensors[f"{name}/proof"] for name in counts if f"{name}/proof" in tensors}
-        return Results(tallies, tensors["unstopped"], tensors["stored"], proof), tensors["worst"]
+        found = Results(tallies, tensors["unstopped"], tensors["stored"], proof, tensors.get("retrial"))
+        return found, tensors["worst"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
 
@@ -192,4 +201,5 @@ def merge(paths: Sequence[Path]) -> Results:
         np.concatenate([r.unstopped for r in whole], axis=1),
         np.concatenate([r.stored for r in whole], axis=1),
         {name: np.concatenate([r.proof[name] for r in whole], axis=1) for name in whole[0].proof},
+        np.concatenate(again) if (again := [r.retrial for r in whole if r.retrial is not None]) else None,
     )

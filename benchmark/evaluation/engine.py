@@ -19,13 +19,22 @@ from benchmark.attacks.two_class import margins
 from benchmark.data.split import Split
 from benchmark.errors import IsolationError, ProtocolError, SubmissionError
 from benchmark.evaluation.adversarial import keep_images, mapped
+from benchmark.evaluation.aftermath import as_fresh, evidence_of, incomplete, isolated
 from benchmark.evaluation.blocks import Failure, Job, Results, merge, run_job
-from benchmark.evaluation.health import Evidence, fresh_jobs, health_checks, run_fresh_job
+from benchmark.evaluation.harness import harness_sha256
+from benchmark.evaluation.health import (
+    fresh_jobs,
+    health_checks,
+    memorised,
+    run_fresh_job,
+)
 from benchmark.evaluation.judge import clean_gaps, one_thread
 from benchmark.evaluation.news import news_of
 from benchmark.evaluation.plan import VERSIONED, Plan, announce, make_plan
 from benchmark.evaluation.pool import Task, run_all
+from benchmark.evaluation.retrial import flags as retrial_flags
 from benchmark.files import replace_file
+from benchmark.isolation.choices import CHOICES
 from benchmark.progress import progress_bar
 from benchmark.protocol import ENGINE, Protocol, get_protocol
 from benchmark.record import AttackResult, Flag, Record, Validation
@@ -54,7 +63,8 @@ def evaluate(
         split: images, true labels, patients.
         protocol: "standard", "thorough", "quick", one of them with "-full-grid", or a Protocol.
         device: "auto", "cpu", "cuda", "cuda:1".
-        isolation: "auto" or "none"; declarative submissions bring no code, so nothing is isolated yet.
+        isolation: how code that a submission brings is isolated: "auto" (bubblewrap, or a refusal), "bubblewrap", or
+            "none", which is for one's own code and leaves the record unverified and unranked.
         progress: show a bar on a terminal.
         validation: other images of the same kind, whose clean margins thresholds are set from later.
 
@@ -65,9 +75,14 @@ def evaluate(
         SubmissionError: logits of the wrong shape or not finite, or the model raised on all blocks.
         ProtocolError: unknown protocol or device.
         DataError: a disk is full.
+        IsolationError: the submission brings code and no sandbox works here.
     """
-    if isolation not in ("auto", "none"):
-        raise IsolationError(f"isolation {isolation!r} is not available; expected 'auto' or 'none'")
+    if isolation not in CHOICES:
+        raise IsolationError(
+            f"isolation {isolation!r} is not available; expected one of {', '.join(CHOICES)}"
+        )
+    if isinstance(model, SubmittedModel) and isolation != "auto":
+        model.isolation = isolation
     with ExitStack() as stack:
         folder = None
         if not isinstance(model, SubmittedModel):
@@ -119,6 +134,7 @@ def conclude(
     results = merge([job.path for job in jobs])
     rows = np.concatenate([np.arange(len(job.split)) + job.block * plan.protocol.block for job in jobs])
     attacked, judge = plan.source.models()
+    own_code = isinstance(model, SubmittedModel) and bool(model.submission.code)
     adversarial = keep_images([job.path for job in jobs], len(rows), plan.split.image_size)
     split = plan.split if not failures else plan.split.chosen(rows)
     with one_thread():
@@ -131,11 +147,14 @@ def conclude(
             results.tallies,
             plan.identity,
             plan.device,
-            _evidence(plan, results, attacked, fresh, mapped(adversarial)),
+            evidence_of(plan, results, attacked, fresh, mapped(adversarial), own_code),
         )
         checked = _validation(judge, plan, validation) if validation else None
+    flags += retrial_flags(results.retrial)
+    if own_code and checked and split.track != "phantom":  # where nothing can be drawn anew
+        flags += memorised(plan.clean[rows], [as_fresh(checked)], "images of the validation part")
     return _record(
-        plan, results, rows, [*flags, *_incomplete(failures)], model, adversarial, failures, checked
+        plan, results, rows, [*flags, *incomplete(failures)], model, adversarial, failures, checked
     )
 
 
@@ -152,11 +171,12 @@ def _record(
     entered = model if isinstance(model, SubmittedModel) else None
     provenance = {
         "identity": plan.identity,
+        "harness_sha256": harness_sha256(),
         "engine": ENGINE,
         "temperature": plan.scale,
         "device": plan.device.type,
         "layout": getattr(plan.source, "layout", "as given"),
-        "isolation": "none needed: no code of the submitter runs" if entered else "none",
+        "isolation": isolated(entered),
         "verified": plan.verified,
         "trained_on": entered.weights.trained_on if entered else "",
         "command": entered.weights.command if entered else "",
@@ -193,30 +213,6 @@ def _record(
         stored_margins=results.stored_margins,
         validation=validation,
     )
-
-
-def _evidence(
-    plan: Plan, results: Results, attacked: nn.Module, fresh: Sequence[Any], worst: np.ndarray
-) -> Evidence:
-    proven = [proof[:, proof[0] >= 0] for proof in results.proof.values()]
-    compared = sum(proof.shape[1] for proof in proven) * len(plan.protocol.epsilons)
-    other = sum(int(np.abs(proof[1] - proof[0]).sum()) for proof in proven)
-    return Evidence(
-        attacked=attacked,
-        worst=worst,
-        unstopped=results.unstopped if plan.protocol.pursuit else None,
-        full_grid=other / compared if compared else None,
-        silent=sum(tally.silent for tally in results.tallies.values()),
-        fresh=list(fresh) or None,
-    )
-
-
-def _incomplete(failures: Sequence[Failure]) -> list[Flag]:
-    if not failures:
-        return []
-    images = sum(failure.last - failure.first + 1 for failure in failures)
-    told = f"{images} images are missing, their blocks could not be computed: {failures[0].reason}"
-    return [Flag("incomplete", "doubt", float(images), 0.0, told)]
 
 
 def _validation(judge: nn.Module, plan: Plan, split: Split) -> Validation:

@@ -20,6 +20,7 @@ from benchmark.evidence.facts import save_facts
 from benchmark.evidence.runs import checked_name, sign
 from benchmark.files import require_writable
 from benchmark.folders import results_folder
+from benchmark.isolation import sandbox
 from benchmark.protocol import AttackSpec, Protocol, get_protocol
 from benchmark.record import Record
 from benchmark.submission import SubmittedModel, load_submission, names, read_submission
@@ -77,13 +78,14 @@ def run_entry(
     device: str = "auto",
     progress: bool = True,
     ran_by: str = "",
+    isolation: str = "auto",
 ) -> Outcome:
     """Evaluate one entry on one modality, or verify its record where it has a current one.
 
     Args:
         name: a submission's name or folder. track: as in `load_split`.
         fresh: evaluate also where there is a current record.
-        ran_by: who does it, kept beside a record that is written.
+        ran_by: who does it, kept beside a record that is written. isolation: as in `evaluate`.
 
     Raises:
         BenchmarkError: whatever cannot be read, judged or written; what was written before still stands.
@@ -92,7 +94,7 @@ def run_entry(
     if ran_by:
         checked_name(ran_by)
     chosen = get_protocol(protocol)
-    model, split = loaded(name, modality, track, chosen)
+    model, split = loaded(name, modality, track, chosen, isolation)
     folder = records_folder(track, protocol) / modality
     path = folder / f"{model.submission.name}.json"
     if path.exists() and not fresh:
@@ -103,7 +105,7 @@ def run_entry(
             return Outcome(record, path, time.perf_counter() - started, verification)
     require_writable(folder, "ONCOROBUST_RESULTS")
     with naming(model, modality):
-        record = evaluate(model, split, chosen, device, "auto", progress, validation_part(modality, track))
+        record = evaluate(model, split, chosen, device, isolation, progress, validation_part(modality, track))
     path = finish(record, model, split, folder, device)
     if ran_by:
         sign(record, folder, ran_by)
@@ -113,12 +115,18 @@ def run_entry(
 
 
 def run_share(
-    name: str, modality: str, track: str, protocol: str, share: str, device: str = "auto"
+    name: str,
+    modality: str,
+    track: str,
+    protocol: str,
+    share: str,
+    device: str = "auto",
+    isolation: str = "auto",
 ) -> tuple[int, int, list[Failure]]:
     """Compute one share of the blocks of an entry, as one of several machines on a shared cache folder.
 
     Args:
-        share: "i/n", every n-th block from the i-th on.
+        share: "i/n", every n-th block from the i-th on. isolation: as in `evaluate`.
 
     Returns:
         Blocks that are finished by now, blocks in all, and what failed in this share.
@@ -126,25 +134,31 @@ def run_share(
     Raises:
         BenchmarkError: as `run_entry`.
     """
-    model, plan = _planned(name, modality, track, protocol, device)
+    model, plan = _planned(name, modality, track, protocol, device, isolation)
     with naming(model, modality):
         failures, _ = compute(plan, plan.waiting(parse_share(share)))
     return len(plan.jobs) - len(plan.waiting()), len(plan.jobs), failures
 
 
 def run_merge(
-    name: str, modality: str, track: str, protocol: str, device: str = "auto", ran_by: str = ""
+    name: str,
+    modality: str,
+    track: str,
+    protocol: str,
+    device: str = "auto",
+    ran_by: str = "",
+    isolation: str = "auto",
 ) -> Outcome:
     """Write the record of an entry whose blocks were computed in shares.
 
     Args:
-        ran_by: as in `run_entry`.
+        ran_by, isolation: as in `run_entry`.
 
     Raises:
         DataError: blocks are missing; it says which and how to compute them.
     """
     started = time.perf_counter()
-    model, plan = _planned(name, modality, track, protocol, device)
+    model, plan = _planned(name, modality, track, protocol, device, isolation)
     folder = records_folder(track, protocol) / modality
     require_writable(folder, "ONCOROBUST_RESULTS")
     waiting = [job.block for job in plan.waiting()]
@@ -162,20 +176,30 @@ def run_merge(
     return Outcome(record, path, time.perf_counter() - started, None)
 
 
-def _planned(name: str, modality: str, track: str, protocol: str, device: str) -> tuple[SubmittedModel, Plan]:
+def _planned(
+    name: str, modality: str, track: str, protocol: str, device: str, isolation: str
+) -> tuple[SubmittedModel, Plan]:
     chosen = get_protocol(protocol)
-    model, split = loaded(name, modality, track, chosen)
+    model, split = loaded(name, modality, track, chosen, isolation)
     with naming(model, modality):
         return model, make_plan(model, split, chosen, choose_device(device))
 
 
-def loaded(name: str, modality: str, track: str, protocol: Protocol) -> tuple[SubmittedModel, Split]:
+def loaded(
+    name: str, modality: str, track: str, protocol: Protocol, isolation: str = "auto"
+) -> tuple[SubmittedModel, Split]:
     """The model of an entry, checked but without its weights in memory, and the part of a track that a protocol asks for.
 
     Whoever computes with it, this process or another, reads two instances of its own (`source.FolderSource`).
+
+    Raises:
+        IsolationError: it brings code and no sandbox works here.
     """
-    split = load_split(modality, track, part_of_track(track, protocol))
-    return load_submission(name, modality, track).to("meta"), split
+    model = load_submission(name, modality, track).to("meta")
+    model.isolation = isolation
+    if model.submission.code:
+        sandbox.chosen(isolation)
+    return model, load_split(modality, track, part_of_track(track, protocol))
 
 
 def part_of_track(track: str, protocol: Protocol) -> str:

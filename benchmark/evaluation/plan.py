@@ -23,10 +23,12 @@ from benchmark.data.split import Split
 from benchmark.errors import DataError, ProtocolError
 from benchmark.evaluation.blocks import Job, load_block
 from benchmark.evaluation.judge import clean_gaps, one_thread
-from benchmark.evaluation.layout import choose_layout
-from benchmark.evaluation.source import BareSource, FolderSource
+from benchmark.evaluation.layout import USUAL, choose_layout
+from benchmark.evaluation.source import AS_BUILT, BareSource, FolderSource
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
+from benchmark.isolation.choices import NONE
+from benchmark.isolation.sandbox import chosen
 from benchmark.protocol import Protocol
 from benchmark.submission import SubmittedModel
 
@@ -39,7 +41,7 @@ class Plan:
     """An evaluation before it is done.
 
     clean: (N,) float32 clean margins. scale: T. verified: whether the model comes from a folder, so that nobody
-    can hand over another one than the one that is entered.
+    can hand over another one than the one that is entered, and its code, if it brings any, was behind walls.
     """
 
     name: str
@@ -99,10 +101,11 @@ def make_plan(
     source: FolderSource | BareSource
     if isinstance(model, SubmittedModel):
         name, identity = model.submission.name, model.identity
-        usual = FolderSource.of(model, split)
-        attacked, _ = usual.models()
-        layout = choose_layout(attacked.to(device), identity, split.image_size, micro_batch, device)
-        source = replace(usual, layout=layout)
+        source = FolderSource.of(model, split, AS_BUILT)
+        if not model.submission.code:
+            attacked, _ = replace(source, layout=USUAL).models()
+            layout = choose_layout(attacked.to(device), identity, split.image_size, micro_batch, device)
+            source = replace(source, layout=layout)
         folder = folder or blocks_folder(model, split, protocol, device)
     else:
         name, identity, source = type(model).__name__, _identity(model), BareSource.of(model)
@@ -111,15 +114,25 @@ def make_plan(
     with one_thread():
         gaps = clean_gaps(judge.to(device), split, micro_batch, device)
     clean = margins(gaps, torch.from_numpy(split.labels)).numpy()
-    verified = isinstance(model, SubmittedModel)
+    verified = isinstance(model, SubmittedModel) and behind(model) != NONE
     return Plan(name, split, protocol, device, source, identity, verified, clean, temperature(gaps), folder)
 
 
 def blocks_folder(model: SubmittedModel, split: Split, protocol: Protocol, device: torch.device) -> Path:
     """Where the finished blocks of an evaluation are kept; named by all that a block depends on."""
     versions = {package: version(package) for package in VERSIONED}
-    text = json.dumps([model.identity, split.sha256, protocol.sha256, device.type, versions])
+    depends = [model.identity, split.sha256, protocol.sha256, device.type, versions]
+    text = json.dumps([*depends, behind(model)] if model.submission.code else depends)
     return cache_folder() / "blocks" / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def behind(model: SubmittedModel) -> str:
+    """How the code of a model is isolated; empty where it brings none.
+
+    Raises:
+        IsolationError: it brings code and no sandbox works here.
+    """
+    return chosen(model.isolation) if model.submission.code else ""
 
 
 def announce(plan: Plan) -> None:

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from benchmark.data.split import Split
+from benchmark.isolation.entered import opened
 from benchmark.submission import SubmittedModel, load_submission
 
+AS_BUILT = "as built"
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 
 
@@ -20,7 +22,8 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channel
 class FolderSource:
     """A submission on disk: each process loads its own two instances.
 
-    layout: how its weights lie in memory, a name of LAYOUTS. training_seed: which of several trainings.
+    layout: how its weights lie in memory, a name of LAYOUTS, or AS_BUILT by its own code.
+    training_seed: which of several trainings. isolation: how code is isolated, if it brings any.
     """
 
     folder: Path
@@ -28,23 +31,28 @@ class FolderSource:
     track: str
     layout: str = "channels last"
     training_seed: int = 0
+    isolation: str = "auto"
 
     @classmethod
     def of(cls, model: SubmittedModel, split: Split, layout: str = "channels last") -> FolderSource:
-        """Where the weights of this very model lie, its training seed included."""
+        """Where the weights of this very model lie, its training seed included, and how its code is isolated."""
         seed = model.weights.training_seed
-        return cls(model.submission.folder, split.modality, split.track, layout, seed)
+        return cls(model.submission.folder, split.modality, split.track, layout, seed, model.isolation)
 
-    def models(self) -> tuple[nn.Module, nn.Module]:
-        """The model to attack and the model that judges."""
-        return _load_twice(self)
+    def models(self) -> tuple[SubmittedModel, SubmittedModel]:
+        """The model to attack and the model that judges. Code is in two new workers each time."""
+        attacked, judge = _load_twice(self)
+        if attacked.submission.code:
+            return opened(attacked), opened(judge, gradients=False)
+        return attacked, judge
 
 
 @lru_cache(maxsize=2)
 def _load_twice(source: FolderSource) -> tuple[SubmittedModel, SubmittedModel]:
     def load() -> SubmittedModel:
         model = load_submission(source.folder, source.modality, source.track, source.training_seed)
-        return model.to(memory_format=LAYOUTS[source.layout])
+        model.isolation = source.isolation
+        return model.to(memory_format=LAYOUTS.get(source.layout, torch.contiguous_format))
 
     return load(), load()
 

@@ -7,6 +7,7 @@ where a threshold comes from is said beside it, and `tests/test_honest.py` tries
     gradients   do gradients lead anywhere?
     outcomes    do the attacks' own results contradict each other?
     fresh       is the test part known by heart?
+    known       does its own code know the images by name?
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import nn
 
 from benchmark.data.split import Split
 from benchmark.errors import BenchmarkError, SubmissionError
-from benchmark.evaluation.health import answers, gradients, outcomes
+from benchmark.evaluation.health import answers, gradients, known, outcomes
 from benchmark.evaluation.health.fresh import (
     FRESH,
     FreshJob,
@@ -43,6 +44,7 @@ __all__ = [
     "FreshMargins",
     "fresh_jobs",
     "health_checks",
+    "memorised",
     "run_fresh_job",
 ]
 
@@ -56,6 +58,7 @@ CHEAP: tuple[Check, ...] = (
     answers.modes,
     answers.kind,
     answers.continuity,
+    known.shifted,
     gradients.vanishing,
     gradients.misleading,
     outcomes.outdone,

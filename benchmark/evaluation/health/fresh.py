@@ -105,14 +105,16 @@ def draw_margins(judge: nn.Module, draw: Draw, device: torch.device) -> FreshMar
     return FreshMargins(np.where(fresh.labels == 1, gaps, -gaps), patients)
 
 
-def memorised(clean: np.ndarray, fresh: Sequence[FreshMargins]) -> Iterator[Flag]:
+def memorised(
+    clean: np.ndarray, fresh: Sequence[FreshMargins], of: str = "freshly drawn images"
+) -> Iterator[Flag]:
     """Whether the public test part is known better than chance explains.
 
     The standard error is that of two shares with one common value, widened by what the images of one patient have in
     common (the design effect of Kish 1965, seen on the fresh images).
 
     Args:
-        clean: (N,) margins on the test part.
+        clean: (N,) margins on the test part. of: what the others are, for the sentence.
     """
     right = np.concatenate([part.margins for part in fresh]) > 0
     known, new, count = float((clean > 0).mean()), float(right.mean()), len(right)
@@ -125,7 +127,7 @@ def memorised(clean: np.ndarray, fresh: Sequence[FreshMargins]) -> Iterator[Flag
             "doubt",
             (known - new) / error,
             STANDARD_ERRORS,
-            f"clean accuracy is {known:.3f} on the public test part and {new:.3f} on {count} freshly drawn images: "
+            f"clean accuracy is {known:.3f} on the public test part and {new:.3f} on {count} {of}: "
             "the test part seems to be known by heart",
         )
 

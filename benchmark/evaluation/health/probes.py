@@ -36,6 +36,7 @@ class Evidence:
         silent: proposals that had broken the attacked model on the way and that the judge finds right by more than
             LOGIT_TOLERANCE · T.
         fresh: what `run_fresh_job` gave; None: drawn when needed.
+        own_code: whether the submission brought its own code.
     """
 
     attacked: nn.Module | None = None
@@ -44,6 +45,7 @@ class Evidence:
     full_grid: float | None = None
     silent: int | None = None
     fresh: Sequence[FreshMargins] | None = None
+    own_code: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""The contract of a submission, tried out: what `oncorobust check` and an evaluation rely on."""
+"""Does a model behave as the contract says? Tried on noise: no data is needed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,52 +11,21 @@ from torch import Tensor, nn
 from benchmark.errors import SubmissionError
 from benchmark.evaluation.judge import complain_of_logits
 from benchmark.models.wrapper import Wrapped
-from benchmark.submission import load_submission, read_submission
 
 SIZE = 64  # pixels of the phantom track
-LARGEST_FILE = 4_000_000  # bytes of weights in the repository, each
+SAME = 1e-4  # of the logits' size: what rounding may do
+OTHERS, SECONDS = 1000, 20.0  # images between two askings of the same ones, as far as time allows
 SIDES = (32, 96, 128, 160, 224, 256, 299, 384)  # what networks are made for, where they do not take any size
 
 
-def check_submission(folder: Path | str) -> Iterator[str]:
-    """Try every modality a submission brings, and every training of it.
-
-    Yields:
-        One line for each model that keeps the contract.
-
-    Raises:
-        SubmissionError: every complaint about every modality and training, at once.
-    """
-    submission = read_submission(folder)
-    complaints, good = [], []
-    for weights in submission.file.weights:
-        try:
-            model = load_submission(folder, weights.modality, weights.trained_on, weights.training_seed)
-            check_model(model, f"submission {submission.name!r}, {weights.modality}")
-        except SubmissionError as error:
-            complaints.append(str(error))
-            continue
-        for file in weights.files:
-            size = (submission.folder / file).stat().st_size
-            if size > LARGEST_FILE:
-                complaints.append(f"{file} has {size / 1e6:.1f} MB, allowed are {LARGEST_FILE / 1e6:.0f} MB")
-        seed = f", training seed {weights.training_seed}" if weights.training_seed else ""
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        good.append(
-            f"{submission.name} · {weights.modality} ({weights.trained_on}){seed}: {parameters:,} parameters, contract kept"
-        )
-    if complaints:
-        raise SubmissionError("\n".join(complaints))
-    yield from good
-
-
-def check_model(model: nn.Module, who: str, size: int | None = None) -> None:
+def check_model(model: nn.Module, who: str, size: int | None = None, gradient: bool = True) -> None:
     """Try a model in eval mode on five images of noise.
 
     Args:
         model: (N, 1, H, W) float32 in [0, 1] → logits (N, 2) or (N, 1).
         who: begins the sentence, for instance "submission 'mine', ct".
         size: of the images, in pixels; the phantom track's unless given.
+        gradient: whether it must have one, as all but baselines must.
 
     Raises:
         SubmissionError: it raises, returns something else, mixes images of a batch, or has no gradient.
@@ -81,10 +50,36 @@ def check_model(model: nn.Module, who: str, size: int | None = None) -> None:
         raise SubmissionError(
             f"{who}: an image's logits depend on its batch; use no batch statistics (model.eval(), GroupNorm)"
         )
-    if not logits.requires_grad:
+    if gradient and not logits.requires_grad:
         raise SubmissionError(
             f"{who}: the logits have no gradient; remove no_grad, detach and rounding from the model"
         )
+
+
+def odd_behaviour(model: nn.Module, who: str, size: int, own_code: bool) -> Iterator[str]:
+    """What a model that `check_model` has nothing to say against may still do wrong; its own code is asked more.
+
+    Args:
+        model, who, size: as in `check_model`. own_code: it may keep state, which architectures by name cannot.
+    """
+    images = _noise(5, size)
+    with torch.no_grad():
+        first = model(images)
+        again = model(images)
+        scale = max(float(first.abs().median()), 1e-12)
+        if float((again - first).abs().max()) > SAME * scale:
+            yield f"{who}: the same images get other logits when asked again; use no randomness and keep no state"
+            return
+        if first.shape[1] == 2 and bool((first >= 0).all()) and bool(((first.sum(1) - 1).abs() < 1e-5).all()):
+            yield f"{who}: it returns probabilities; return logits, the values before softmax"
+        if not own_code:
+            return
+        asked, end = 0, time.monotonic() + SECONDS
+        while asked < OTHERS and time.monotonic() < end:
+            model(_noise(50, size, seed=asked + 1))
+            asked += 50
+        if float((model(images) - first).abs().max()) > SAME * scale:
+            yield f"{who}: images get other logits after {asked} others were asked about; keep no state between questions"
 
 
 def _hint(model: nn.Module, size: int) -> str:
@@ -118,5 +113,5 @@ def _answers(model: nn.Module, size: int) -> bool:
     return True
 
 
-def _noise(count: int, size: int) -> Tensor:
-    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(0))
+def _noise(count: int, size: int, seed: int = 0) -> Tensor:
+    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(seed))

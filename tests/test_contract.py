@@ -1,0 +1,196 @@
+"""`oncorobust check`: what may lie in a submission's folder, and how its model behaves."""
+
+import numpy as np
+import pytest
+import torch
+from models import make_split
+from safetensors.torch import save
+
+from benchmark import contract
+from benchmark.contract import clean
+from benchmark.contract.behaviour import odd_behaviour
+from benchmark.contract.files import file_complaints
+from benchmark.errors import SubmissionError
+from benchmark.isolation import sandbox
+
+behind_walls = pytest.mark.skipif(bool(sandbox.complaint()), reason=f"no sandbox here: {sandbox.complaint()}")
+
+GOOD = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 2, 5)
+        self.asked = 0
+
+    def forward(self, images):
+        self.asked += 1
+        return self.spoil(self.convolution(images).mean((2, 3)) * 10)
+
+    def spoil(self, logits):
+        return logits
+"""
+
+
+def weights():
+    torch.manual_seed(0)
+    convolution = torch.nn.Conv2d(1, 2, 5)
+    return save({f"convolution.{name}": tensor for name, tensor in convolution.state_dict().items()})
+
+
+def code(spoil="return logits", more=""):
+    return GOOD.replace("return logits", spoil) + more + "\ndef build(modality):\n    return Small()\n"
+
+
+def checked(folder, **changes):
+    return list(contract.check_submission(folder, **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("conftest.py", b"", "conftest.py would be obeyed by pytest; remove it"),
+        ("deep/conftest.py", b"", "deep/conftest.py would be obeyed by pytest"),
+        ("sitecustomize.py", b"", "would be obeyed by Python"),
+        ("pyproject.toml", b"", "would be obeyed by pytest and pip"),
+        ("evil.pth", b"import os", "may hold a pickle"),
+        ("weights.pt", b"", "may hold a pickle"),
+        ("weights.safetensors", b"\x80\x04\x95rest", "is a pickle, whatever its name says"),
+        ("weights.txt", b"PK\x03\x04rest", "is an archive, as torch.save writes"),
+        ("fast.so", b"", "is a program"),
+        ("README", b"\x7fELFrest", "is a program, whatever its name says"),
+        ("torch.py", b"", "has the name of the module 'torch'; rename it"),
+        ("json.py", b"", "has the name of the module 'json'"),
+    ],
+)
+def test_what_could_run_or_be_obeyed_may_not_lie_there(make_submission, name, content, told):
+    folder = make_submission("tiny")
+    assert list(file_complaints(folder)) == []
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(SubmissionError) as caught:
+        checked(folder)
+
+    assert told in str(caught.value)
+
+
+def test_a_link_may_not_lie_there(make_submission):
+    folder = make_submission("tiny")
+    (folder / "notes.md").symlink_to("/etc/passwd")
+
+    with pytest.raises(SubmissionError, match=r"notes\.md is a link"):
+        checked(folder)
+
+
+def test_every_complaint_comes_at_once(make_submission):
+    folder = make_submission("tiny", more="nonsense = 1")
+    (folder / "conftest.py").touch()
+    (folder / "weights.pkl").touch()
+
+    with pytest.raises(SubmissionError) as caught:
+        checked(folder)
+
+    for part in ("conftest.py would be", "weights.pkl may hold", "nonsense: Extra inputs are not permitted"):
+        assert part in str(caught.value)
+
+
+@behind_walls
+def test_code_that_keeps_the_contract_passes(make_code):
+    folder = make_code("coder", code(), weights())
+
+    assert checked(folder) == ["coder · ct (phantom): 52 parameters, contract kept"]
+
+
+@behind_walls
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (code("return torch.softmax(logits, 1)"), "it returns probabilities; return logits"),
+        (
+            code("return logits + 0.01 * torch.randn_like(logits)"),
+            "depend on its batch|other logits when asked again",
+        ),
+        (
+            code("return logits * (1 if self.asked < 20 else 1.01)"),
+            "other logits after 1000 others were asked about",
+        ),
+        (code("return logits - logits.mean(0)"), "an image's logits depend on its batch"),
+        (code("return logits.detach()"), "the logits have no gradient"),
+        (code("return logits.double()"), "returned torch.float64, expected float32"),
+        (code().replace("Small()\n", "Small().double()\n"), "holds torch.float64; expected float32"),
+        (code().replace("def build", "def make"), r"has no function build\(modality\)"),
+        (code().replace("return Small()", "return 1"), "returned int, expected a torch module"),
+        (
+            code().replace("nn.Conv2d(1, 2, 5)", "nn.Conv2d(1, 2, 3)"),
+            "has a size mismatch: convolution.weight",
+        ),
+        ("import nothing_like_that", "ModuleNotFoundError: No module named 'nothing_like_that'"),
+        ("def build(:", "SyntaxError"),
+    ],
+    ids=lambda value: value[:30] if "\n" not in value else "",
+)
+def test_code_that_breaks_it_is_told_in_a_sentence(make_code, source, told):
+    folder = make_code("coder", source, weights())
+
+    with pytest.raises(SubmissionError, match=f"submission 'coder', ct: .*({told})"):
+        checked(folder)
+
+
+def test_state_is_looked_for_in_code_alone():
+    class Counting(torch.nn.Module):
+        asked = 0
+
+        def forward(self, images):
+            self.asked += 1
+            return images.flatten(1)[:, :2] * (1 if self.asked < 4 else 1.1)
+
+    assert list(odd_behaviour(Counting(), "it", 16, own_code=False)) == []
+    (told,) = odd_behaviour(Counting(), "it", 16, own_code=True)
+    assert "keep no state between questions" in told
+
+
+# -- the validation part ---------------------------------------------------------------------
+
+
+class Bright(torch.nn.Module):
+    """Says disease where it is bright."""
+
+    def __init__(self, sign=1.0):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, images):
+        return self.sign * (images.mean((1, 2, 3), keepdim=False)[:, None] - 0.5)
+
+
+def bright_split():
+    labels = np.arange(40) % 2
+    shade = np.where(labels == 1, 0.6, 0.4) + 0.02 * np.random.default_rng(0).standard_normal(40)
+    return make_split(np.tile(shade[:, None, None, None], (1, 1, 8, 8)), labels)
+
+
+def test_the_validation_part_tells_accuracy_and_auroc():
+    told = clean.check_clean(Bright(), bright_split(), "it", 0.95)
+
+    assert told == "1.000 accuracy and 1.000 AUROC on 40 images of toy"
+
+
+def test_swapped_classes_and_wrong_preprocessing_are_told():
+    with pytest.raises(SubmissionError, match=r"0\.000 AUROC.*the classes look swapped"):
+        clean.check_clean(Bright(-1.0), bright_split(), "it", None)
+    half = torch.nn.Sequential(Bright(), torch.nn.Linear(1, 1))
+    with torch.no_grad():
+        half[1].weight.fill_(1.0)
+        half[1].bias.fill_(1.0)
+    with pytest.raises(SubmissionError, match=r"claimed_accuracy = 0\.9: preprocessing mismatch\?"):
+        clean.check_clean(half, bright_split(), "it", 0.9)
+
+
+def test_auroc_counts_ties_half():
+    labels = np.array([0, 0, 1, 1])
+
+    assert clean.auroc(np.array([0.0, 1.0, 1.0, 2.0]), labels) == pytest.approx(0.875)
+    assert clean.auroc(np.zeros(4), labels) == 0.5
