@@ -153,7 +153,10 @@ def test_the_worst_group_is_where_the_entry_fails():
 def test_a_group_of_one_class_or_few_patients_is_shown_and_is_not_the_worst():
     record = full()
     lesion = np.where(record.labels == 1, np.arange(200) % 2.0, np.nan)
-    few = np.where(np.arange(200) < 10, 1.0, 0.0)
+    broken = np.flatnonzero(~record.robust("0.004"))
+    few = np.where(
+        np.isin(np.arange(200), broken[:12]), 1.0, 0.0
+    )  # all of them broken: the worst, were they enough
 
     shown = subgroups(record, {"lesion": lesion, "few": few})
     worst = measure(record, {"lesion": lesion, "few": few}).worst_group
@@ -161,6 +164,7 @@ def test_a_group_of_one_class_or_few_patients_is_shown_and_is_not_the_worst():
     assert {(g.fact, g.classes) for g in shown if g.fact == "lesion"} == {("lesion", (1,))}
     assert next(g for g in shown if g.fact == "few" and g.group == "1").robust.low is None
     assert (worst.fact, worst.group) == ("few", "0")
+    assert {g.classes for g in shown if g.fact == "few"} == {(0, 1)}
 
 
 def test_facts_are_read_back_for_the_record_s_own_images(tmp_path):
