@@ -83,13 +83,21 @@ def test_the_accuracies_told_are_those_of_the_weights_in_the_file(command, tmp_p
     assert f"clean {right:.3f}" not in before
 
 
-def test_without_rounding_the_accuracies_are_those_of_the_epoch(small_network):
-    recipe, parts = adversarial(), (bright_split(0), bright_split(1))
+def test_without_rounding_the_accuracies_are_those_of_the_epoch_under_the_very_attack(
+    small_network, monkeypatch
+):
+    recipe, parts, starts = adversarial(), (bright_split(0), bright_split(1)), []
+    choosing = import_module("benchmark.training.choosing")
+    monkeypatch.setattr(
+        choosing, "pgd", lambda *given: starts.append(given[-1].initial_seed()) or pgd(*given)
+    )
     result = train("vgg16-slim", recipe, *parts, 3, progress=False)
 
     found = accuracies_of(result.weights, "vgg16-slim", recipe, parts[1], 3, CPU)
 
     assert found == (result.best.validation_clean, result.best.validation_robust)
+    assert len(starts) == 3  # two epochs, then the weights
+    assert len(set(starts)) == 1
 
 
 def test_a_weight_too_large_for_float16_is_a_sentence_and_the_training_is_kept(
