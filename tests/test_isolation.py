@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from benchmark import evaluate
 from benchmark.attacks.two_class import gap
+from benchmark.bench.isolation import measure
 from benchmark.errors import IsolationError, SubmissionError
 from benchmark.evaluation.entry import loaded, run_entry
 from benchmark.evaluation.plan import behind, blocks_folder
@@ -155,6 +156,14 @@ def test_a_header_survives_the_way_and_anything_else_is_none():
 )
 def test_a_strangers_words_are_one_plain_line(text, shown):
     assert frames.plain(text) == shown
+
+
+@behind_walls
+def test_what_walls_cost_can_be_measured():
+    found = measure("logistic-regression", images=4, rounds=2)
+
+    assert found.equal
+    assert 0 < found.later < found.start
 
 
 # -- without a sandbox -------------------------------------------------------------------------
