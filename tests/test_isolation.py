@@ -79,6 +79,20 @@ def test_logits_and_gradients_are_those_of_the_model_at_home_to_the_last_bit(mak
         assert torch.equal(model(part), home(part))
 
 
+def test_weights_lie_in_memory_as_build_laid_them(make_code, one_thread):
+    laid = CODE.replace("{'divisor': 64})", "{'divisor': 64}).to(memory_format=torch.channels_last)")
+    folder = make_code("coder", f"import torch\n{laid}", save(vgg_weights(0)))
+    home = build("vgg16-slim", {"divisor": 64})
+    load_weights(home, folder / "ct.safetensors", "it")
+    home.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    images = torch.rand(9, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+
+    model = load_submission(folder, "ct", isolation="none")
+
+    for there, here in zip(both(model, images), both(home, images), strict=True):
+        assert torch.equal(there, here)
+
+
 def test_what_the_model_wants_of_its_input_is_done_for_code_too(make_code, one_thread):
     more = "[input]\nresize = 96\nmean = [0.2]\ndeviation = [0.5]"
     folder = make_code("coder", CODE, save(vgg_weights(0)), more)
