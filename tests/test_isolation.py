@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from benchmark import evaluate
 from benchmark.attacks.two_class import gap
+from benchmark.bench.isolation import measure
 from benchmark.errors import IsolationError, SubmissionError
 from benchmark.evaluation.entry import loaded, run_entry
 from benchmark.evaluation.plan import behind, blocks_folder
@@ -76,6 +77,20 @@ def test_logits_and_gradients_are_those_of_the_model_at_home_to_the_last_bit(mak
         for there, here in zip(both(model, part), both(home, part), strict=True):
             assert torch.equal(there, here)
         assert torch.equal(model(part), home(part))
+
+
+def test_weights_lie_in_memory_as_build_laid_them(make_code, one_thread):
+    laid = CODE.replace("{'divisor': 64})", "{'divisor': 64}).to(memory_format=torch.channels_last)")
+    folder = make_code("coder", f"import torch\n{laid}", save(vgg_weights(0)))
+    home = build("vgg16-slim", {"divisor": 64})
+    load_weights(home, folder / "ct.safetensors", "it")
+    home.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    images = torch.rand(9, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+
+    model = load_submission(folder, "ct", isolation="none")
+
+    for there, here in zip(both(model, images), both(home, images), strict=True):
+        assert torch.equal(there, here)
 
 
 def test_what_the_model_wants_of_its_input_is_done_for_code_too(make_code, one_thread):
@@ -155,6 +170,14 @@ def test_a_header_survives_the_way_and_anything_else_is_none():
 )
 def test_a_strangers_words_are_one_plain_line(text, shown):
     assert frames.plain(text) == shown
+
+
+@behind_walls
+def test_what_walls_cost_can_be_measured():
+    found = measure("logistic-regression", images=4, rounds=2)
+
+    assert found.equal
+    assert 0 < found.later < found.start
 
 
 # -- without a sandbox -------------------------------------------------------------------------

@@ -55,10 +55,13 @@ def _one(model: object, folder: str, weights: str | None) -> nn.Module:
             f"build(modality) of model.py returned {type(model).__name__}, expected a torch module"
         )
     if weights is not None:
+        last = any(_channels_last(parameter) for parameter in model.parameters())
         try:
             load_weights(model, Path(folder) / weights, "of model.py")
         except SubmissionError as error:
             raise SubmissionError(f"weights file {weights!r} {error}") from None
+        if last:  # tensors take the place of those that `build` had laid out
+            model = model.to(memory_format=torch.channels_last)
     other = sorted(
         {str(tensor.dtype) for tensor in model.state_dict().values() if tensor.is_floating_point()}
         - {"torch.float32"}
@@ -68,6 +71,14 @@ def _one(model: object, folder: str, weights: str | None) -> nn.Module:
             f"the model of model.py holds {', '.join(other)}; expected float32, call .float() on it"
         )
     return model
+
+
+def _channels_last(tensor: Tensor) -> bool:
+    return (
+        tensor.ndim == 4
+        and tensor.is_contiguous(memory_format=torch.channels_last)
+        and not tensor.is_contiguous()
+    )
 
 
 def about(model: nn.Module) -> dict[str, object]:

@@ -113,8 +113,9 @@ class Bridge(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """As the worker says."""
-        return int(self.worker.about.get("parameters", 0))
+        """As the worker says; 0 where it says no number."""
+        told = self.worker.about.get("parameters")
+        return told if isinstance(told, int) else 0
 
     def close(self) -> None:
         """End the worker; a later question starts another, which knows nothing of this one."""
