@@ -113,7 +113,9 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
             graph = None  # its memory is free before more is taken
             shape = (header.images, 1, header.height, header.width)
             count = header.images * header.height * header.width
-            x = images[:count].clone().view(shape).to(order["device"])
+            x = (
+                images[:count].detach().view(shape).to(order["device"])
+            )  # until the next question nobody writes there
             followed = header.kind == frames.FOLLOWED and order["gradients"]
             with torch.set_grad_enabled(followed):
                 logits = _checked(model(x.requires_grad_(followed)), header.images)
