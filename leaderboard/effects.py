@@ -10,8 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from benchmark.evidence.variants import BASE, CLEAN, NAME, Trained, Variant, read_trained
+from benchmark.statistics import Estimate
 from leaderboard import figures
-from leaderboard.words import number, plain_text
+from leaderboard.words import interval, number, plain_text
 
 LINES = ("solid", (0, (7, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1.5)))
 
@@ -156,5 +157,5 @@ def _cell(rows: Sequence[Trained]) -> Cell:
         return Cell("–", "")
     found = sorted(row.accuracy for row in rows)
     low, high = (found[0], found[-1]) if len(rows) > 1 else (rows[0].low, rows[0].high)
-    spread = "" if low is None or high is None else f"{100 * low:.1f}–{100 * high:.1f}"
-    return Cell(number(_mean(rows)), spread)
+    mean = _mean(rows)
+    return Cell(number(mean), interval(Estimate(mean, low, high)))

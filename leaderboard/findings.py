@@ -10,7 +10,7 @@ from benchmark.modality import get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import Estimate, accuracy_interval, paired_difference
 from leaderboard.paper import Paper
-from leaderboard.words import number
+from leaderboard.words import number, with_interval
 
 NOISE = "noise"
 
@@ -25,13 +25,13 @@ def findings(records: Sequence[Record], papers: Mapping[str, Paper]) -> str:
     for modality in dict.fromkeys(record.modality for record in records):
         own = {record.submission: record for record in records if record.modality == modality}
         trained = [record for record in own.values() if str(record.description.get("naive_twin", "")) in own]
-        believed = [record for record in trained if not _doubts(record)]
+        believed = [record for record in trained if not record.in_doubt]
         if believed:
             best = max(believed, key=lambda record: record.robust_accuracy(record.headline, balanced=True))
             naive = own[str(best.description["naive_twin"])]
             paper = papers.get(f"{naive.track}/{modality}/{naive.submission}")
             lines.append(" ".join(_modality(naive, best, len(trained), paper)))
-    doubted = [record for record in records if _doubts(record)]
+    doubted = [record for record in records if record.in_doubt]
     return "".join(f"- {line}\n" for line in [*lines, *map(_doubted, doubted)])
 
 
@@ -40,7 +40,7 @@ def _modality(naive: Record, best: Record, trained: int, paper: Paper | None) ->
     kept, left = _share(naive, naive.robust(epsilon)), _share(best, best.robust(epsilon))
     yield (
         f"**{modality.title.split(':')[0]}.** Right on {number(naive.clean_accuracy)} % of the images, the naive "
-        f"`{naive.submission}` keeps at most {_told(kept)} % when every pixel may move by {epsilon}, "
+        f"`{naive.submission}` keeps at most {with_interval(kept)} % when every pixel may move by {epsilon}, "
         f"which is {' '.join(modality.step(epsilon, notes))};"
     )
     if NOISE in naive.attacks:
@@ -54,7 +54,7 @@ def _modality(naive: Record, best: Record, trained: int, paper: Paper | None) ->
     cost = best.clean_accuracy - naive.clean_accuracy
     whom = f"The best of {trained} trained entries" if trained > 1 else "The trained entry"
     yield (
-        f"{whom}, `{best.submission}`, keeps at most {_told(left)} %, {_told(gain)} points more: "
+        f"{whom}, `{best.submission}`, keeps at most {with_interval(left)} %, {with_interval(gain)} points more: "
         f"{100 * left.value / best.clean_accuracy:.0f} % of its clean accuracy, which is "
         f"{number(abs(cost))} points {'above' if cost >= 0 else 'below'} the naive one's."
     )
@@ -76,9 +76,3 @@ def _doubts(record: Record) -> list[Flag]:
 
 def _share(record: Record, right: np.ndarray) -> Estimate:
     return accuracy_interval(right, record.labels, record.patient_ids)
-
-
-def _told(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return number(estimate.value)
-    return f"{number(estimate.value)} ({number(estimate.low)}–{number(estimate.high)})"

@@ -33,7 +33,17 @@ from leaderboard.views import (
     TableView,
     TrackView,
 )
-from leaderboard.words import number, percent, plain_text, short, signed, slug, training_words, unbroken
+from leaderboard.words import (
+    interval,
+    number,
+    percent,
+    plain_text,
+    short,
+    signed,
+    slug,
+    training_words,
+    unbroken,
+)
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 PHANTOM = (
@@ -195,10 +205,9 @@ def _smallest(table: Table) -> str:
 def _share(estimate: Estimate | None, place: int) -> Share:
     if estimate is None:
         return Share("–", "no such image", Markup(""))
-    interval = "no interval"
-    if estimate.low is not None and estimate.high is not None:
-        interval = f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
-    return Share(number(estimate.value), interval, figures.interval_bar(estimate, place))
+    return Share(
+        number(estimate.value), interval(estimate) or "no interval", figures.interval_bar(estimate, place)
+    )
 
 
 def _badge(row: Row, flag: Flag) -> Badge:

@@ -13,7 +13,7 @@ from benchmark.statistics import Estimate
 from leaderboard import figures
 from leaderboard.tables import Table
 from leaderboard.views import Drop, PaperRow, PaperView
-from leaderboard.words import number, percent
+from leaderboard.words import interval, number, percent
 
 COLUMNS = ("papers_protocol", "right_and_unflipped", "wrong_and_flipped", "true_labels", "worst_case")
 
@@ -70,7 +70,7 @@ def paper_view(
                     swatch=figures.swatch(place),
                     attack=_title(table, spec["name"]),
                     value=number(value.value),
-                    interval=_interval(value),
+                    interval=interval(value) or "no interval",
                     right_unflipped=number(side["right_and_unflipped"]),
                     wrong_flipped=number(side["wrong_and_flipped"]),
                     true_labels=number(side["true_labels"]),
@@ -182,9 +182,3 @@ def _home(table: Table, submission: str) -> str:
 def _title(table: Table, attack: str) -> str:
     titles = {spec["name"]: str(spec["title"]) for spec in table.protocol["attacks"]}
     return titles.get(attack, attack)
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "no interval"
-    return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"

@@ -12,6 +12,7 @@ from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval, paired_difference
 from leaderboard.findings import findings
 from leaderboard.paper import Paper
+from leaderboard.words import with_interval
 
 
 def results_table(records: Sequence[Record]) -> str:
@@ -63,9 +64,9 @@ def _lines(records: Sequence[Record]) -> Iterator[str]:
         clean = accuracy_interval(record.clean_correct, labels, patients)
         worst = accuracy_interval(record.robust(headline), labels, patients)
         twin = named.get((record.modality, str(record.description.get("naive_twin", ""))))
-        gain = "" if twin is None else _points(_gain(record, twin))
+        gain = "" if twin is None else with_interval(_gain(record, twin))
         title = get_modality(record.modality).title.split(":")[0]
-        yield f"| {title} | `{record.submission}` | {_points(clean)} | {_points(worst)} | {gain} |"
+        yield f"| {title} | `{record.submission}` | {with_interval(clean)} | {with_interval(worst)} | {gain} |"
 
 
 def _gain(record: Record, twin: Record) -> Estimate:
@@ -73,9 +74,3 @@ def _gain(record: Record, twin: Record) -> Estimate:
     return paired_difference(
         record.robust(headline), twin.robust(headline), record.labels, record.patient_ids
     )
-
-
-def _points(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:.1f}"
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"

@@ -21,7 +21,7 @@ from leaderboard.pages import PHANTOM, PUBLISHED
 from leaderboard.paper import Paper
 from leaderboard.tables import Table
 from leaderboard.trainings import trainings_words
-from leaderboard.words import number, plain_text, slug
+from leaderboard.words import interval, number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
 LINES = {"fgsm": (0, (1, 1.5)), "bim": (0, (5, 1.5)), "pgd": (0, (7, 1.5, 1, 1.5)), None: "solid"}
@@ -201,19 +201,13 @@ def _abstract(table: Table, who: Sequence[Subject], published: Mapping[str, Any]
             published=numbers.get("naive" if subject.naive else "adversarial", "–"),
             clean=number(record.clean_accuracy),
             paper=number(paper.value if paper else None),
-            paper_interval=_interval(paper),
+            paper_interval=interval(paper),
             worst=number(worst.value),
-            worst_interval=_interval(worst),
+            worst_interval=interval(worst),
             trainings=trainings_words(spread, spread.robust[headline])
             if (spread := subject.trainings)
             else "",
         )
-
-
-def _interval(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return ""
-    return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
 
 
 def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequence[Trained]]) -> Modality:

@@ -235,7 +235,7 @@ def _row(
         best_known=best,
         runs=runs,
         trainings=trainings,
-        **figures,  # type: ignore[arg-type]
+        **figures,  # type: ignore[arg-type]  # by the names of Row's own fields, which a type checker cannot follow
     )
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.statistics import Estimate
+
 
 def slug(text: str) -> str:
     """A name that is safe as a file name and as an anchor, and different for different texts.
@@ -30,6 +32,23 @@ def number(share: float | None) -> str:
 def percent(share: float | None) -> str:
     """A share as a sentence prints it; the sign stays on the line of its number."""
     return "–" if share is None else f"{number(share)}\N{NO-BREAK SPACE}%"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """The bounds of a share in percent; empty where there are none.
+
+    >>> interval(Estimate(0.5, 0.25, 0.75)), interval(Estimate(0.5))
+    ('25.0–75.0', '')
+    """
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{number(estimate.low)}–{number(estimate.high)}"
+
+
+def with_interval(estimate: Estimate) -> str:
+    """A share in percent with its bounds, where it has them: "85.5 (78.2–91.8)"."""
+    bounds = interval(estimate)
+    return number(estimate.value) + (f" ({bounds})" if bounds else "")
 
 
 def signed(share: float) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shlex
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -55,7 +54,3 @@ def test_trained_again_the_file_is_the_same_byte_for_byte(tmp_path):
     assert told.exit_code == 0, told.output
     found = hashlib.sha256((tmp_path / f"{modality}.safetensors").read_bytes()).hexdigest()
     assert (found,) == weights.sha256
-    log = f"{modality}.log.csv"
-    assert (tmp_path / log).read_bytes() == (
-        submission.folder / Path(weights.files[0]).with_name(log)
-    ).read_bytes()

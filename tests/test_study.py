@@ -66,7 +66,7 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
     lines = {(line.modality, line.entry): line for line in found.abstract}
     assert [line.published for line in found.abstract[:2]] == ["25.6", "67.7"]
     for record in records:
-        if record.submission == "constant":
+        if record.submission in ("constant", "logistic-regression", "resnet8-gn-naive"):
             continue  # nobody's twin
         line = lines[
             next(t.modality.title for t in tables if t.modality.name == record.modality),
@@ -77,7 +77,7 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
         # Without labels a wrong answer that is flipped counts as right: never below what true labels leave.
         assert float(line.paper) >= 100 * record.robust_accuracy("0.004", "pgd") - 1e-6
         assert re.fullmatch(r"\d+\.\d–\d+\.\d", line.worst_interval)
-    assert all("Constant" not in line.entry for line in found.abstract)
+    assert len(found.abstract) == 9  # three entries on the slim VGG16, three modalities
 
 
 def test_quartiles_are_of_the_images_that_are_right_and_say_where_the_grid_ends(committed):
@@ -117,9 +117,9 @@ def test_a_result_under_the_papers_protocol_of_another_record_is_left_out(commit
     stale = {home: Paper(papers[home].result, other)}
 
     table = next(t for t in tables if t.modality.name == "ct")
-    assert [who.paper is None for who in subjects(table, records, stale)] == [True, True]
+    assert [who.paper is None for who in subjects(table, records, stale)] == [True] * 3
     assert {line[-1] for line in study_lines([table], records, stale)[1:]} == {None}
-    assert [line.paper for line in study([table], records, stale).abstract] == ["–", "–"]
+    assert [line.paper for line in study([table], records, stale).abstract] == ["–"] * 3
 
 
 def test_a_titles_markup_does_not_reach_the_page(tmp_path):

@@ -72,6 +72,16 @@ def test_a_smaller_image_shows_the_same_field_of_view():
     assert study.at_side(split, 16) is split
 
 
+def test_a_smaller_image_averages_noise_over_all_that_it_covers():
+    noise = np.random.default_rng(0).normal(0.5, 0.05, (8, 1, 64, 64))
+    split = make_split(noise, np.arange(8) % 2)
+
+    small, _ = study.at_side(split, 32).batch()
+
+    # The triangle takes 1/8, 3/8, 3/8, 1/8 along each axis: an SD of 20/64 in two dimensions; two pixels alone give 1/2.
+    assert float(small[:, :, 2:-2, 2:-2].std()) / 0.05 == pytest.approx(20 / 64, rel=0.04)
+
+
 @pytest.mark.parametrize("modality", ["ct", "mri"])
 @pytest.mark.parametrize("name", ["n-fgsm", "pgd-at", "paper-two-stage", "trades-awp"])
 @pytest.mark.parametrize("images", [200, 400, 800, 1600])
