@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OUTCOMES = pytest.StashKey[list["Outcome"]]()
 TRAININGS = pytest.StashKey[list[str]]()
+REFUSED = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +69,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def _cases(config: pytest.Config) -> list[tuple[str, str]]:
     from benchmark.evaluation.entry import entries
+    from benchmark.folders import submissions_folder
 
     modality, only = config.getoption("modality"), config.getoption("submission")
     try:
@@ -76,9 +78,10 @@ def _cases(config: pytest.Config) -> list[tuple[str, str]]:
         raise pytest.UsageError(str(error)) from None
     if not cases:
         asked = f" ({only!r} was asked for)" if only else ""
-        raise pytest.UsageError(
-            f"no entry has weights for modality {modality!r}{asked}; choose another --modality"
-        )
+        told = f"no entry has weights for modality {modality!r}{asked}; choose another --modality"
+        if not only and modality == "all":
+            told = f"there is no entry in {submissions_folder()}; see 'I want to add a model' in CONTRIBUTING.md"
+        raise pytest.UsageError(told)
     return cases
 
 
@@ -86,10 +89,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per entry and modality, for tests that take `entry`."""
     if "entry" not in metafunc.fixturenames:
         return
-    cases = _cases(metafunc.config)
+    cases: list[tuple[str, str]] = []
+    try:
+        cases = _cases(metafunc.config)
+    except pytest.UsageError as error:  # raised here, pytest would show it with a traceback
+        metafunc.config.stash[REFUSED] = str(error)
     metafunc.parametrize(
         "entry", cases, ids=["-".join((modality, Path(name).name)) for name, modality in cases]
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Refuse, in a sentence, where there was nothing to make tests of."""
+    if told := config.stash.get(REFUSED, ""):
+        raise pytest.UsageError(told)
 
 
 @pytest.fixture

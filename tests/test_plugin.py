@@ -71,6 +71,30 @@ def test_a_wrong_request_is_a_usage_error_with_a_sentence(run, constant, words, 
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [([], "there is no entry in "), (["--modality", "ct"], "no entry has weights for modality 'ct'")],
+)
+def test_a_house_without_entries_says_so(run, submissions, words, sentence):
+    done = run(*words, smaller=False)
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {sentence}" in done.stderr
+    for word in ("Traceback", "pytest_plugin.py", "UsageError"):
+        assert word not in done.stdout + done.stderr
+
+
+def test_an_entry_that_cannot_be_read_is_told_in_a_sentence(run, submissions):
+    (submissions / "broken").mkdir()
+    (submissions / "broken" / "submission.toml").write_text("name = ", encoding="utf-8")
+
+    done = run(smaller=False)
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "submission 'broken': submission.toml is not valid TOML" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_an_entry_is_evaluated_with_a_table_and_a_page(run, constant, cache, scans):
     done = run("--protocol", "quick", "--submission", "constantlike", "--modality", "ct", "--track", scans)
 
