@@ -23,8 +23,9 @@ import numpy as np
 
 from benchmark.directions import quartiles
 from benchmark.errors import DataError
+from benchmark.evidence import remembers
 from benchmark.files import replace_files
-from benchmark.record import Record
+from benchmark.record import Flag, Record
 from benchmark.selective import RiskCoverage, risk_coverage
 from benchmark.statistics import Estimate, accuracy_interval
 
@@ -80,6 +81,11 @@ class PaperResult:
     def accuracy(self, attack: str, epsilon: str) -> Estimate:
         """Accuracy under the paper's protocol, with its interval from resampled patients."""
         return self._share(self.right ^ self.flipped(attack, epsilon))
+
+    @property
+    def doubt(self) -> Flag | None:
+        """Where a new worker gave the submission's code other answers than the attacked one, or the first judge."""
+        return remembers(self.provenance.get("apart", 0.0), "the paper's protocol")
 
     def curve(self, answers: np.ndarray) -> RiskCoverage:
         """Accuracy of (N,) `answers` when the least sensitive images are answered first."""

@@ -60,7 +60,7 @@ def paper_view(
     rows, drops, lines = [], [], []
     for place, paper in current:
         summary = paper.result.summary(paper.record)
-        title = titles[paper.result.submission]
+        title = titles[paper.result.submission] + (" (in doubt)" if paper.result.doubt else "")
         for spec in paper.result.asked["attacks"]:
             side = summary["attacks"][spec["name"]][table.protocol["headline"]]
             value = Estimate(**side["papers_protocol"])
@@ -157,6 +157,8 @@ def paper_text(result: PaperResult, record: Record) -> str:
         f"Flipping every answer would leave {lowest} without labels, 0.0 with them."
     )
     console.print(_dropped(summary["dropping_the_most_sensitive"]))
+    if result.doubt:
+        console.print(f"In doubt: {result.doubt.sentence}.")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

@@ -114,7 +114,7 @@ def answers(monkeypatch, flips):
         for ask in job.asks:
             turned = np.isin([int(name[1:]) for name in job.split.image_ids], flips(ask))
             found[str(ask)] = np.where((job.split.labels == 1) ^ turned, 1, -1).astype(np.float32)
-        found["passes"] = np.array([1, 1])
+        found["passes"], found["apart"] = np.array([1, 1]), np.zeros(1)
         if job.grid:
             found["sensitivity"] = np.full(len(job.split), np.inf)
         job.path.parent.mkdir(exist_ok=True)

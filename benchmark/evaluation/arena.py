@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from benchmark.attacks.battery import propose, pursue
 from benchmark.attacks.two_class import margins
 from benchmark.errors import BenchmarkError, SubmissionError
+from benchmark.evaluation.anew import ROUNDING
 from benchmark.evaluation.judge import judged_gaps
 from benchmark.evaluation.tally import Asked, Place, Tally
 from benchmark.protocol import AttackSpec, Protocol
 from benchmark.threat_model import ThreatModel, achieved
 
-ROUNDING = 1e-3  # of T: what two instances of a model may differ by
 COUNTS = ("tally", "pursuit")  # for an attack's own tally, or for the lowest margins alone
 BITS = (8, 12, 16)  # depths at which an adversarial image might be stored
 

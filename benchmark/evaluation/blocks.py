@@ -17,15 +17,16 @@ import torch
 
 from benchmark.data.split import Split
 from benchmark.errors import DataError, SubmissionError
+from benchmark.evaluation.anew import let_go, new_judge
 from benchmark.evaluation.arena import BITS, Arena
 from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.news import Reporter
-from benchmark.evaluation.retrial import Docket, Testimony, retry
+from benchmark.evaluation.retrial import Docket, retry
 from benchmark.evaluation.search import run_battery
 from benchmark.evaluation.source import BareSource, FolderSource
 from benchmark.evaluation.tally import Tally
+from benchmark.evaluation.testimony import overheard
 from benchmark.files import replace_file
-from benchmark.isolation.bridge import Bridge
 from benchmark.protocol import Protocol
 
 
@@ -89,15 +90,16 @@ def _fought(job: Job, reporter: Reporter) -> tuple[Arena, np.ndarray | None]:
     arena = Arena(
         attacked, judge, images, labels, job.clean, job.temperature, job.protocol, job.block, reporter
     )
-    if not isinstance(job.source, FolderSource) or not isinstance(attacked.inner, Bridge):
+    testimony, docket = overheard(attacked), Docket()
+    if testimony is None:
         run_battery(arena)
         return arena, None
-    docket, testimony = Docket(), Testimony()
-    arena.keep, attacked.inner.witness = docket.keep, testimony
+    arena.keep = docket.keep
     run_battery(arena)
-    attacked.inner.close()
-    _, fresh = job.source.models()
-    return arena, retry(arena, docket, testimony, fresh.to(device))
+    let_go(attacked)
+    fresh = new_judge(job.source, device)
+    assert fresh is not None
+    return arena, retry(arena, docket, testimony, fresh)
 
 
 def save_block(path: Path, arena: Arena, stored: np.ndarray, again: np.ndarray | None = None) -> None:

@@ -25,9 +25,11 @@ from torch import Tensor
 
 from benchmark.data.split import Split
 from benchmark.errors import DataError
+from benchmark.evaluation.anew import Pile, judged_anew
 from benchmark.evaluation.engine import choose_device
 from benchmark.evaluation.judge import one_thread
-from benchmark.evaluation.second_opinion import judge_proposals, require_current
+from benchmark.evaluation.proposals import judge_proposals, signed
+from benchmark.evaluation.second_opinion import require_current
 from benchmark.evaluation.source import FolderSource
 from benchmark.evidence import Broken, ExternalImages
 from benchmark.files import replace_file
@@ -87,27 +89,35 @@ def judge_external(
     if wrong:
         raise DataError(f"adversarial images {path}: " + "; ".join(wrong))
     chosen = choose_device(device)
-    _, judge = FolderSource.of(model, split, record.provenance["layout"]).models()
+    source = FolderSource.of(model, split, record.provenance["layout"])
+    _, judge = source.models()
     judge.to(chosen)
     micro_batch = get_protocol(record.protocol["name"]).micro_batch(*split.image_size)
-    broken = []
+    rows = [row[image_id] for image_id in sent.image_ids]
+    pile, found = Pile(bool(model.submission.code)), []
     with one_thread():
         for start in range(0, len(sent.images), micro_batch):
-            ids = sent.image_ids[start : start + micro_batch]
-            images, labels = split.chosen([row[image_id] for image_id in ids]).batch()
-            margin, linf = judge_proposals(
-                judge,
-                images.to(chosen),
-                labels.to(chosen),
-                sent.images[start : start + micro_batch].to(chosen),
-                record.headline,
-                micro_batch,
+            images, labels = split.chosen(rows[start : start + micro_batch]).batch()
+            found.append(
+                judge_proposals(
+                    judge,
+                    images.to(chosen),
+                    labels.to(chosen),
+                    sent.images[start : start + micro_batch].to(chosen),
+                    record.headline,
+                    micro_batch,
+                    pile,
+                )
             )
-            right = record.clean_correct[[row[image_id] for image_id in ids]]
-            broken += [
-                Broken(ids[i], "", float(linf[i]), float(margin[i]))
-                for i in np.flatnonzero(right & (margin <= 0))
-            ]
+        shape, scale = tuple(sent.images.shape[1:]), record.provenance["temperature"]
+        again = judged_anew(source, pile, shape, micro_batch, scale, sent.sha256, chosen)
+    margin, linf = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if again:
+        margin = signed(again.gaps, torch.from_numpy(split.labels[rows]))
+    broken = [
+        Broken(sent.image_ids[i], "", float(linf[i]), float(margin[i]))
+        for i in np.flatnonzero(record.clean_correct[rows] & (margin <= 0))
+    ]
     return ExternalImages(
         table_sha256(record),
         sent.sha256,
@@ -116,6 +126,7 @@ def judge_external(
         sent.link,
         len(sent.images),
         tuple(broken),
+        again.apart if again else 0.0,
     )
 
 

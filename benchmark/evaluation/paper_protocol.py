@@ -32,9 +32,10 @@ from torch import nn
 
 from benchmark.data.split import Split
 from benchmark.errors import DataError
+from benchmark.evaluation.aftermath import isolated
 from benchmark.evaluation.engine import choose_device
 from benchmark.evaluation.paper_blocks import ATTACKS, Ask, PaperJob, load_paper_block, run_paper_job
-from benchmark.evaluation.plan import VERSIONED, Plan, make_plan
+from benchmark.evaluation.plan import VERSIONED, Plan, behind, make_plan
 from benchmark.evaluation.pool import run_all
 from benchmark.folders import cache_folder
 from benchmark.paper_result import PaperResult
@@ -98,7 +99,8 @@ def label_free(
             "versions": versions,
             "passes": {"forward": int(waves.passes[0]), "backward": int(waves.passes[1])},
             "best_restart": best,
-        },
+        }
+        | _second_trial(model, waves.apart),
         image_ids=split.image_ids,
         patient_ids=split.patient_ids,
         labels=split.labels,
@@ -111,6 +113,13 @@ def label_free(
         starts={epsilon: len(rates) for epsilon, rates in waves.rates.items()},
         sensitivity=waves.sensitivity,
     )
+
+
+def _second_trial(model: nn.Module, apart: float) -> dict[str, Any]:
+    """For the file, where the submission brings code: its walls, and how far a new worker's answers lay, of T."""
+    if not isinstance(model, SubmittedModel) or not model.submission.code:
+        return {}
+    return {"isolation": isolated(model), "apart": apart}
 
 
 def described(protocol: Protocol, modality: str) -> dict[str, Any]:
@@ -157,6 +166,7 @@ class _Waves:
     flips: dict[str, np.ndarray] = field(default_factory=dict)
     sensitivity: np.ndarray = field(default_factory=lambda: np.zeros(0))
     passes: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    apart: float = 0.0  # of T, see `judged_anew`
 
     def __post_init__(self) -> None:
         self.split, self.protocol = self.plan.split, self.plan.protocol
@@ -214,6 +224,7 @@ class _Waves:
 
     def _note(self, asks: Sequence[Ask], blocks: Sequence[dict[str, np.ndarray]]) -> None:
         self.passes = self.passes + sum(block["passes"] for block in blocks)
+        self.apart = max([self.apart, *(float(block["apart"].max()) for block in blocks)])
         for ask in asks:
             gaps = self.gaps[ask] = np.concatenate([block[str(ask)] for block in blocks])
             if ask.attack == "pgd":
@@ -233,7 +244,8 @@ def paper_folder(model: SubmittedModel, split: Split, protocol: Protocol, device
     """Where the finished blocks of a submission are kept; named by all that a block depends on."""
     versions = {package: version(package) for package in VERSIONED}
     asked = described(protocol, split.modality)
-    text = json.dumps([model.identity, split.sha256, asked, device.type, versions])
+    depends = [model.identity, split.sha256, asked, device.type, versions]
+    text = json.dumps([*depends, behind(model)] if model.submission.code else depends)
     return cache_folder() / "paper" / hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -9,22 +9,20 @@ entry is in doubt.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmark.attacks.two_class import gap, margins
+from benchmark.attacks.two_class import margins
+from benchmark.evaluation.anew import Pile, in_another_order
 from benchmark.evaluation.arena import ROUNDING, Arena
-from benchmark.evaluation.judge import judged_gaps
 from benchmark.evaluation.tally import Asked, Place, Tally
+from benchmark.evaluation.testimony import Testimony
 from benchmark.record import Flag
 
-ANSWERS, SLOPES = 64, 12  # of a block: answers, and gradients, that are looked at again
 DIRECTIONS = 8  # random ones, at each gradient
 STEP = 1 / 16  # of the headline ε, to either side
 # Of what the logits do along random directions, the share that the gradient does not explain. A true gradient leaves
@@ -42,55 +40,15 @@ class Docket:
     entries: list[tuple[str, str, np.ndarray, Place, Asked]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.file = tempfile.TemporaryFile(prefix="oncorobust-")  # noqa: SIM115 - as long as the block
+        self.pile = Pile()
 
     def keep(self, attack: str, counts: str, rows: np.ndarray, place: Place, asked: Asked) -> None:
         """Note one answer; see `Arena.keep`."""
         if not len(asked.margin):
             return
-        self.file.write(np.ascontiguousarray(asked.allowed.cpu().numpy(), dtype="<f4").data)
+        self.pile.keep(asked.allowed, torch.from_numpy(asked.margin))
         slim = Asked(asked.allowed[:0], asked.margin, asked.distance)
         self.entries.append((attack, counts, rows, place, slim))
-
-    def images(self, shape: tuple[int, ...]) -> np.ndarray:
-        """All of them, mapped: (k, 1, h, w) float32."""
-        self.file.flush()
-        return np.memmap(self.file, "<f4", "r").reshape(-1, *shape)
-
-
-class Testimony:
-    """A few of the attacked worker's answers, kept as they are given. Which ones nobody can know beforehand."""
-
-    def __init__(self) -> None:
-        self.luck = np.random.default_rng(int.from_bytes(os.urandom(8), "little"))
-        self.answered: list[tuple[Tensor, Tensor]] = []  # (1, h, w), (c,)
-        self.sloped: list[tuple[Tensor, Tensor, Tensor]] = []  # (1, h, w), (c,), (1, h, w)
-        self.heard = [0, 0]
-
-    def logits(self, images: Tensor, logits: Tensor) -> None:
-        """One question was answered."""
-        place = self._place(0, ANSWERS)
-        if place is not None:
-            row = int(self.luck.integers(len(images)))
-            self.answered[place : place + 1] = [(images[row].cpu().clone(), logits[row].cpu().clone())]
-
-    def gradient(self, images: Tensor, upstream: Tensor, gradient: Tensor) -> None:
-        """One gradient was given."""
-        rows = torch.nonzero(upstream.abs().amax(1) > 0)[:, 0].tolist()  # of the others nothing was asked
-        place = self._place(1, SLOPES) if rows else None
-        if place is not None:
-            row = rows[int(self.luck.integers(len(rows)))]
-            told = (images[row], upstream[row], gradient[row])
-            first, second, third = (tensor.cpu().clone() for tensor in told)
-            self.sloped[place : place + 1] = [(first, second, third)]
-
-    def _place(self, kind: int, most: int) -> int | None:
-        """Where to keep what comes, so that all that has come is there with the same probability."""
-        self.heard[kind] += 1
-        place = (
-            self.heard[kind] - 1 if self.heard[kind] <= most else int(self.luck.integers(self.heard[kind]))
-        )
-        return place if place < most else None
 
 
 def retry(arena: Arena, docket: Docket, testimony: Testimony, fresh: nn.Module) -> np.ndarray:
@@ -100,20 +58,17 @@ def retry(arena: Arena, docket: Docket, testimony: Testimony, fresh: nn.Module) 
         (4,) float64, by NAMES: how far answers differ, of T; share of verdicts of the first judge that do not stand;
         share of gradients that are none; 1 where no gradient could be looked at. What rounding explains is 0.
     """
-    shape = tuple(arena.images.shape[1:])
-    images = docket.images(shape)
-    order = np.random.default_rng(arena.seed_of("retrial")).permutation(len(images))
-    found = np.empty(len(images), np.float32)
+    images = docket.pile.images(tuple(arena.images.shape[1:]))
     rows = np.concatenate([entry[2] for entry in docket.entries])
-    for at in arena.chunks(order):
-        asked = torch.from_numpy(np.array(images[at])).to(arena.images.device)
-        truth = arena.labels[torch.from_numpy(rows[at]).to(arena.labels.device)]
-        found[at] = margins(judged_gaps(fresh, asked, arena.micro_batch), truth).cpu().numpy()
-    before = np.concatenate([entry[4].margin for entry in docket.entries])
+    seed, device = arena.seed_of("retrial"), arena.images.device
+    gaps = torch.from_numpy(in_another_order(fresh, images, arena.micro_batch, seed, device))
+    found = margins(gaps, arena.labels.cpu()[torch.from_numpy(rows)]).numpy()
+    before = docket.pile.gaps
     apart = np.abs(found - before) / arena.temperature
     _write(arena, docket, found, images)
     arena.judge = fresh
-    answers = max(float(apart.max(initial=0)), _answers(arena, testimony, fresh))
+    heard = testimony.apart(fresh, arena.micro_batch, device) / arena.temperature
+    answers = max(float(apart.max(initial=0)), heard)
     flipped = ((found > 0) != (before > 0)) & (apart > ROUNDING)
     misled, asked_slopes = _slopes(arena, testimony, fresh)
     return np.array(
@@ -149,15 +104,6 @@ def _write(arena: Arena, docket: Docket, found: np.ndarray, images: np.ndarray) 
             lowest[rows] = np.fmin(lowest[rows], again.margin)
         arena.keep_worst(rows, again)
     arena.lowest = lowest
-
-
-def _answers(arena: Arena, testimony: Testimony, fresh: nn.Module) -> float:
-    """How far the attacked worker's answers lie from the new one's, of T."""
-    if not testimony.answered:
-        return 0.0
-    images = torch.stack([each[0] for each in testimony.answered]).to(arena.images.device)
-    told = gap(torch.stack([each[1] for each in testimony.answered])).to(arena.images.device)
-    return float((judged_gaps(fresh, images, arena.micro_batch) - told).abs().max()) / arena.temperature
 
 
 def _slopes(arena: Arena, testimony: Testimony, fresh: nn.Module) -> tuple[float, int]:

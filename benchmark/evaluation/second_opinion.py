@@ -10,23 +10,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmark.attacks.second_opinion import CODE, SECOND_OPINION, ask, code_version
-from benchmark.attacks.two_class import margins
 from benchmark.data.split import Split
 from benchmark.errors import BenchmarkError, DataError, SubmissionError
+from benchmark.evaluation.anew import Pile, judged_anew
 from benchmark.evaluation.engine import choose_device
-from benchmark.evaluation.judge import judged_gaps, one_thread
+from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.pool import run_all
+from benchmark.evaluation.proposals import judge_proposals, signed
 from benchmark.evaluation.source import BareSource, FolderSource
+from benchmark.evaluation.testimony import overheard
 from benchmark.evaluation.verify import is_current
 from benchmark.evidence import Broken, SecondOpinion
 from benchmark.files import replace_file
@@ -36,7 +36,6 @@ from benchmark.protocol import AttackSpec, get_protocol
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.submission import SubmittedModel
-from benchmark.threat_model import ThreatModel, achieved
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,9 @@ def answer(question: Question) -> None:
     device = torch.device(question.device)
     attacked, judge = (model.to(device) for model in question.source.models())
     images, labels = (tensor.to(device) for tensor in question.split.batch())
-    broken: list[Broken] = []
+    tried: list[tuple[int, str, float, float]] = []  # row, attack, ‖δ‖∞, margin
+    testimony = overheard(attacked)
+    pile = Pile(testimony is not None)
     passes = {spec.name: {"forward": 0, "backward": 0} for spec in question.attacks}
     warnings: dict[str, None] = {}
     standing = torch.arange(len(images), device=device)
@@ -180,30 +181,36 @@ def answer(question: Question) -> None:
                 passes[spec.name]["backward"] += opinion.backward
                 warnings |= dict.fromkeys(opinion.warnings)
                 margin, linf = judge_proposals(
-                    judge, images[rows], labels[rows], opinion.images, question.epsilon, question.micro_batch
+                    judge,
+                    images[rows],
+                    labels[rows],
+                    opinion.images,
+                    question.epsilon,
+                    question.micro_batch,
+                    pile,
                 )
-                for row, m, d in zip(rows.tolist(), margin, linf, strict=True):
-                    if m <= 0:
-                        fallen[row] = True
-                        broken.append(Broken(question.split.image_ids[row], spec.name, float(d), float(m)))
+                fallen[rows] = torch.from_numpy(margin <= 0).to(device)
+                tried += zip(
+                    rows.tolist(), [spec.name] * len(rows), linf.tolist(), margin.tolist(), strict=True
+                )
             standing = standing[~fallen[standing]]
-    body = {"broken": [asdict(one) for one in broken], "passes": passes, "warnings": list(warnings)}
+        shape, what = tuple(images.shape[1:]), f"{question.seed}/{question.path.stem}"
+        again = judged_anew(
+            question.source, pile, shape, question.micro_batch, question.temperature, what, device, testimony
+        )
+    rows = [row for row, *_ in tried]
+    stands = [margin for *_, margin in tried] if again is None else signed(again.gaps, labels[rows]).tolist()
+    broken: dict[int, Broken] = {}
+    for (row, attack, distance, _), margin in zip(tried, stands, strict=True):
+        if margin <= 0:
+            broken.setdefault(row, Broken(question.split.image_ids[row], attack, distance, margin))
+    body = {
+        "broken": [asdict(one) for one in broken.values()],
+        "passes": passes,
+        "warnings": list(warnings),
+        "apart": again.apart if again else 0.0,
+    }
     replace_file(question.path, json.dumps(body).encode())
-
-
-def judge_proposals(
-    judge: torch.nn.Module, images: Tensor, labels: Tensor, proposed: Tensor, epsilon: str, micro_batch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Project proposals into the ball and judge them: margins (n,) float32 and achieved ‖δ‖∞ (n,) float64.
-
-    Raises:
-        SubmissionError: they have another shape, or the model does not answer.
-    """
-    if proposed.shape != images.shape:
-        raise SubmissionError(f"proposals have shape {tuple(proposed.shape)}, expected {tuple(images.shape)}")
-    allowed = ThreatModel(Decimal(epsilon)).project(images, proposed.to(images))
-    margin = margins(judged_gaps(judge, allowed, micro_batch), labels)
-    return margin.cpu().numpy(), achieved(images, allowed).cpu().numpy()
 
 
 def collect(record: Record, questions: Sequence[Question], attacks: Sequence[AttackSpec]) -> SecondOpinion:
@@ -238,6 +245,7 @@ def collect(record: Record, questions: Sequence[Question], attacks: Sequence[Att
             for spec in attacks
         },
         warnings=tuple(dict.fromkeys(told for found in whole for told in found["warnings"])),
+        apart=max((found["apart"] for found in whole), default=0.0),
     )
 
 
@@ -260,6 +268,6 @@ def _seed(question: Question, spec: AttackSpec, number: int) -> int:
 def _answered(path: Path) -> dict[str, Any] | None:
     try:
         body = json.loads(path.read_bytes())
-        return body if {"broken", "passes", "warnings"} <= body.keys() else None
+        return body if {"broken", "passes", "warnings", "apart"} <= body.keys() else None
     except (OSError, ValueError, AttributeError):
         return None

@@ -33,7 +33,7 @@ class SecondOpinion:
     """What an independent attack code did to a record's survivors.
 
     asked: how many images were given to it. passes: attack → {"forward", "backward"}, in images.
-    warnings: what the code itself says of the model.
+    warnings: what the code itself says of the model. apart: see `remembers`.
     """
 
     record_sha256: str
@@ -48,6 +48,7 @@ class SecondOpinion:
     broken: tuple[Broken, ...]
     passes: Mapping[str, Mapping[str, int]]
     warnings: tuple[str, ...] = ()
+    apart: float = 0.0
 
     @property
     def flag(self) -> Flag | None:
@@ -68,7 +69,10 @@ class SecondOpinion:
 
 @dataclass(frozen=True)
 class ExternalImages:
-    """One file of adversarial images: who sent it, how many images it held, and which of them broke the model."""
+    """One file of adversarial images: who sent it, how many images it held, and which of them broke the model.
+
+    apart: see `remembers`.
+    """
 
     record_sha256: str
     sha256: str
@@ -77,6 +81,23 @@ class ExternalImages:
     link: str
     images: int
     broken: tuple[Broken, ...]
+    apart: float = 0.0
+
+
+def remembers(apart: float, what: str) -> Flag | None:
+    """A doubt where a new worker judged the images of `what` otherwise than the first, whose verdicts do not stand.
+
+    Args:
+        apart: how far their logit gaps lie from each other, of T; 0 where rounding explains it, or no code is brought.
+    """
+    if not apart:
+        return None
+    told = (
+        f"a new worker judged the images of {what} otherwise, by {apart:.2g} of the model's typical logit gap"
+    )
+    return Flag(
+        "remembers", "doubt", apart, 0.0, f"{told}: its code keeps state; the new worker's verdicts stand"
+    )
 
 
 @dataclass(frozen=True)

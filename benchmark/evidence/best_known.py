@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import DataError
+from benchmark.evidence import ExternalImages, SecondOpinion, remembers
 from benchmark.evidence.files import read_external, read_second_opinion
 from benchmark.record import Flag, Record
 from benchmark.record.files import table_sha256
@@ -56,13 +57,13 @@ def best_known(record: Record, folder: Path) -> BestKnown:
     standing = record.robust(record.headline)
     row = {image_id: number for number, image_id in enumerate(record.image_ids)}
     opinion, external = read_second_opinion(record, folder), read_external(record, folder)
-    found = (
-        []
-        if opinion is None
-        else [(opinion.record_sha256, f"{opinion.code} {opinion.version}", "", opinion.broken)]
-    )
-    found += [(images.record_sha256, images.name, images.link, images.broken) for images in external]
-    for made_for, name, link, broken in found:
+    found: list[tuple[str, str, str, SecondOpinion | ExternalImages]] = []
+    if opinion is not None:
+        found.append((opinion.record_sha256, f"{opinion.code} {opinion.version}", "", opinion))
+    found += [(images.record_sha256, images.name, images.link, images) for images in external]
+    flags = [opinion.flag] if opinion is not None and opinion.record_sha256 == sha256 else []
+    for made_for, name, link, answered in found:
+        broken = answered.broken
         if made_for != sha256:
             sentences.append(
                 f"{record.submission}, {record.modality}: what {name} broke was judged for another record of this "
@@ -75,18 +76,18 @@ def best_known(record: Record, folder: Path) -> BestKnown:
                 f"what {name} broke of {record.submission}, {record.modality}, names images that the record does not "
                 f"have ({', '.join(unknown[:3])}); delete the file beside the record and make it again"
             )
+        flags.append(remembers(answered.apart, name))
         rows = np.array([row[b.image_id] for b in broken], dtype=np.int64)
         new = int(standing[rows].sum())
         standing[rows] = False
         if new:
             credits.append(Credit(name, link, new))
     counted = [made_for for made_for, *_ in found if made_for == sha256]
-    flag = opinion.flag if opinion is not None and opinion.record_sha256 == sha256 else None
     return BestKnown(
         standing,
         record.labels,
         tuple(credits),
-        (flag,) if flag else (),
+        tuple(flag for flag in flags if flag),
         tuple(sentences),
         bool(counted),
     )

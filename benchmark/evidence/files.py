@@ -50,6 +50,7 @@ def read_second_opinion(record: Record, folder: Path) -> SecondOpinion | None:
     if body is None:
         return None
     try:
+        body.setdefault("apart", 0.0)  # files from before there was a second trial
         given = {name: body[name] for name in SecondOpinion.__dataclass_fields__}
         given |= {name: tuple(given[name]) for name in ("attacks", "warnings")}
         return SecondOpinion(**given | {"broken": _broken(given["broken"])})

@@ -124,6 +124,19 @@ class ByCalls(Honest):
         return gap if self.asked < 12 else 5 * gap.abs()
 
 
+class ByOrder(Honest):
+    """Is sure of every third image that it is asked about."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def spoil(self, gap, images):
+        turn = (torch.arange(len(gap)) + self.seen) % 3 == 0
+        self.seen += len(gap)
+        return torch.where(turn, 5 * gap.abs(), gap)
+
+
 class ByTime(Honest):
     """Is honest for its first quarter of a second."""
 
