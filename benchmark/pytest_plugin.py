@@ -80,7 +80,9 @@ def _cases(config: pytest.Config) -> list[tuple[str, str]]:
         asked = f" ({only!r} was asked for)" if only else ""
         told = f"no entry has weights for modality {modality!r}{asked}; choose another --modality"
         if not only and modality == "all":
-            told = f"there is no entry in {submissions_folder()}; see 'I want to add a model' in CONTRIBUTING.md"
+            told = (
+                f"there is no entry in {submissions_folder()}; see 'I want to add a model' in CONTRIBUTING.md"
+            )
         raise pytest.UsageError(told)
     return cases
 

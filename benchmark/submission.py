@@ -157,6 +157,8 @@ def read_submission(folder: Path | str) -> Submission:
     import tomllib
 
     path = folder_of(folder)
+    if (path / "submission.toml").exists() and not (path / "submission.toml").is_file():
+        raise SubmissionError(f"submission {path.name!r}: submission.toml is no ordinary file; put one there")
     try:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
@@ -224,6 +226,9 @@ def _verified(submission: Submission, name: str, expected: str, complaints: list
     path = (submission.folder / name).resolve()
     if not path.is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
+        return None
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        complaints.append(f"weights file {name!r} is no ordinary file; put one there")
         return None
     try:
         found = _sha256(path)

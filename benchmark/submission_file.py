@@ -5,11 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+LONGEST = 2000  # characters of a text
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _shows_as_it_is(cls, value: Any, info: ValidationInfo) -> Any:
+        """A terminal, a page and a build log show every text in the order in which it stands, and obey none of it."""
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            if not isinstance(text, str):
+                continue
+            lines = text.replace("\n", " ") if info.field_name == "description" else text
+            if not lines.isprintable():
+                raise ValueError(
+                    "holds characters that do not show, such as control or direction marks; remove them"
+                )
+            if len(text) > LONGEST:
+                raise ValueError(f"has {len(text)} characters, at most {LONGEST} are shown; shorten it")
+        return value
 
 
 class Input(_Table):

@@ -27,7 +27,7 @@ def folder_of(folder: Path | str) -> Path:
 
 def code_files(folder: Path) -> tuple[str, ...]:
     """The files of code in a folder, relative to it, in order: all that a worker sees of it besides the weights."""
-    found = (path.relative_to(folder) for path in folder.rglob("*.py"))
+    found = (path.relative_to(folder) for path in folder.rglob("*.py") if path.is_file())
     return tuple(sorted(str(path) for path in found if not any(part.startswith(".") for part in path.parts)))
 
 
@@ -47,6 +47,8 @@ def folder_complaints(folder: Path, file: SubmissionFile) -> Iterator[str]:
         links = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink())
         if links:
             yield f"it holds links ({', '.join(links[:3])}), which could lead out of it; put the files themselves there"
+    if brings and not (folder / "model.py").is_file():
+        yield "model.py is no ordinary file; put one there"
     for weights in file.weights:
         if file.architecture and not weights.files:
             yield f"the {weights.modality} weights name no files; an architecture needs at least one"

@@ -141,7 +141,9 @@ def test_a_submission_is_checked(run, constant):
     result = run("check constantlike")
 
     assert result.exit_code == 0
-    assert result.output == "constantlike · ct (phantom): 2 parameters, contract kept\n"
+    assert result.output == (
+        "constantlike · ct (phantom): 1 network of 2 parameters, contract kept in 8 forward passes of 20 images\n"
+    )
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,9 +1,12 @@
 """`oncorobust check`: what may lie in a submission's folder, and how its model behaves."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 import torch
-from models import make_split
+from models import make_split, random_split
 from safetensors.torch import save
 
 from benchmark import contract
@@ -97,11 +100,54 @@ def test_every_complaint_comes_at_once(make_submission):
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["model\u202eyp.py", "::error::x", "a\x1b[31m.md", "x" * 101, "white space"])
+def test_a_name_that_does_not_show_as_it_is_may_not_lie_there(make_submission, name):
+    folder = make_submission("tiny")
+    (folder / name).touch()
+
+    (told,) = file_complaints(folder)
+
+    assert "has a name of other characters than letters, digits" in told
+    assert told.isprintable()
+    assert "::" not in told
+
+
+@pytest.mark.parametrize("name", ["pipe", "submission.toml", "ct-0.safetensors"])
+def test_a_pipe_is_not_waited_for(make_submission, name):
+    folder = make_submission("tiny")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+
+    with pytest.raises(SubmissionError, match="is no ordinary file"):
+        checked(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A model\u202e enihcam", "title: Value error, holds characters that do not show"),
+        ("A model\u001b[31m", "title: Value error, holds characters that do not show"),
+        ("A" * 3000, "title: Value error, has 3000 characters, at most 2000 are shown"),
+    ],
+)
+def test_a_title_shows_as_it_stands(make_submission, text, told):
+    quoted = json.dumps(text)
+    folder = make_submission("tiny", edit=lambda toml: toml.replace('"A model of the tests"', quoted))
+
+    with pytest.raises(SubmissionError) as caught:
+        checked(folder)
+
+    assert told in str(caught.value)
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
 @behind_walls
 def test_code_that_keeps_the_contract_passes(make_code):
     folder = make_code("coder", code(), weights())
 
-    assert checked(folder) == ["coder · ct (phantom): 52 parameters, contract kept"]
+    assert checked(folder) == [
+        "coder · ct (phantom): 1 network of 52 parameters, contract kept in 29 forward passes of 1,025 images"
+    ]
 
 
 @behind_walls
@@ -137,6 +183,31 @@ def test_code_that_breaks_it_is_told_in_a_sentence(make_code, source, told):
 
     with pytest.raises(SubmissionError, match=f"submission 'coder', ct: .*({told})"):
         checked(folder)
+
+
+@behind_walls
+def test_every_complaint_about_a_model_comes_at_once(make_code):
+    source = code("return (logits - logits.mean(0)).detach() * (1 if self.asked < 20 else 1.01)")
+    folder = make_code("coder", source, weights())
+    (folder / "conftest.py").touch()
+
+    with pytest.raises(SubmissionError) as caught:
+        checked(folder)
+
+    for part in ("conftest.py would be obeyed", "depend on its batch", "have no gradient"):
+        assert part in str(caught.value)
+
+
+def test_the_validation_part_is_tried_where_a_track_is_named(make_submission, monkeypatch):
+    claim = 'kind = "none"\n\n[[weights]]\nclaimed_accuracy = 1.0'
+    folder = make_submission("tiny", edit=lambda toml: toml.replace('kind = "none"\n\n[[weights]]', claim))
+    split = random_split(40, 64)
+    monkeypatch.setattr(contract, "load_split", lambda *asked: split)
+
+    with pytest.raises(
+        SubmissionError, match=r"submission 'tiny', ct: 0\.\d+ accuracy and .* on 40 images of toy: "
+    ):
+        checked(folder, track="phantom")
 
 
 def test_state_is_looked_for_in_code_alone():

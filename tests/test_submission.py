@@ -19,7 +19,7 @@ def test_a_submission_that_keeps_the_contract_passes(make_submission):
     (line,) = contract.check_submission("good")
 
     assert line.startswith("good · ct (phantom): ")
-    assert line.endswith("parameters, contract kept")
+    assert line.endswith("contract kept in 8 forward passes of 20 images")
 
 
 def test_it_is_found_by_folder_by_name_and_from_inside(make_submission, monkeypatch):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.contract.behaviour import SIZE, check_model, odd_behaviour
+from benchmark.contract.behaviour import SIZE, check_model, counted, odd_behaviour
 from benchmark.contract.clean import check_clean
 from benchmark.contract.files import LARGEST_FILE, file_complaints
 from benchmark.data.tracks import load_split
@@ -60,24 +60,38 @@ def _tried(submission: Submission, weights: Weights, track: str | None, isolatio
     model.isolation = isolation
     if submission.code:
         model = opened(model)
-    try:
-        check_model(model, who, SIZE, submission.file.kind != "baseline")
-        odd = list(odd_behaviour(model, who, SIZE, bool(submission.code)))
-        if track and weights.trained_on in (track, "phantom"):
-            part = load_split(weights.modality, track, "validation")
-            said = ", " + check_clean(model, part, who, weights.claimed_accuracy)
-        else:
-            said = ""
-    except SubmissionError as error:
-        raise SubmissionError(str(error) if str(error).startswith(who) else f"{who}: {error}") from None
-    if odd:
-        raise SubmissionError("\n".join(odd))
+    complaints: list[str] = []
+    said = ""
+    with counted(model) as asked:
+        try:
+            check_model(model, who, SIZE, submission.file.kind != "baseline")
+            complaints += odd_behaviour(model, who, SIZE, bool(submission.code))
+        except SubmissionError as error:
+            complaints += _naming(error, who)
+        try:
+            if track and weights.trained_on in (track, "phantom"):
+                part = load_split(weights.modality, track, "validation")
+                said = ", " + check_clean(model, part, who, weights.claimed_accuracy)
+        except SubmissionError as error:
+            complaints += _naming(error, who)
+    if complaints:
+        raise SubmissionError("\n".join(dict.fromkeys(complaints)))
     inner = model.inner
     parameters = (
         inner.parameter_count
         if isinstance(inner, Bridge)
         else sum(parameter.numel() for parameter in model.parameters())
     )
+    networks = max(len(weights.files), 1)
+    each = "1 network" if networks == 1 else f"the mean of {networks} networks"
     seed = f", training seed {weights.training_seed}" if weights.training_seed else ""
     told = f"{submission.name} · {weights.modality} ({weights.trained_on}){seed}"
-    return f"{told}: {parameters:,} parameters{said}, contract kept"
+    return (
+        f"{told}: {each} of {parameters:,} parameters{said}, contract kept in {asked[1]:,} forward passes "
+        f"of {asked[0]:,} images"
+    )
+
+
+def _naming(error: SubmissionError, who: str) -> list[str]:
+    """A complaint, with whose it is."""
+    return [str(error) if str(error).startswith(who) else f"{who}: {error}"]

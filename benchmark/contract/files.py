@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmark.isolation import frames
+
 LARGEST_FILE = 4_000_000  # bytes of a file in the repository, each
+NAMED = r"[A-Za-z0-9._+-]{1,100}"  # what a terminal, a build log and every file system show as it is
 PICKLES = {".pkl", ".pickle", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5"}
 PROGRAMS = {".so", ".dylib", ".dll", ".pyd", ".exe", ".pyc", ".sh", ".bat"}
 OBEYED = {
@@ -43,7 +47,9 @@ BEGINS |= {
 def file_complaints(folder: Path, largest: int = LARGEST_FILE) -> Iterator[str]:
     """Every file that may not be there, each with what to do."""
     for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
+        name = frames.plain(ascii(str(path.relative_to(folder)))[1:-1])
+        if not re.fullmatch(NAMED, path.name):
+            yield f"{name} has a name of other characters than letters, digits, '.', '_', '-' and '+'; rename it"
         if path.is_symlink():
             yield f"{name} is a link, which could lead out of the folder; put the file itself there"
         elif path.is_file() and "__pycache__" not in path.parts:
@@ -52,6 +58,8 @@ def file_complaints(folder: Path, largest: int = LARGEST_FILE) -> Iterator[str]:
                 yield f"{name} {told}"
             elif path.stat().st_size > largest:
                 yield f"{name} has {path.stat().st_size / 1e6:.1f} MB, allowed are {largest / 1e6:.0f} MB"
+        elif not path.is_dir() and not path.is_file():
+            yield f"{name} is no ordinary file, but a pipe, socket or device; remove it"
 
 
 def _of_name(path: Path) -> str:
