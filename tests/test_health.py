@@ -1,5 +1,7 @@
 """Masked, random and stateful models are doubted; honest ones are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from models import (
 )
 from torch import nn
 
+from benchmark.attacks.two_class import margins
 from benchmark.data import phantom
 from benchmark.errors import SubmissionError
 from benchmark.evaluation import evaluate
@@ -82,6 +85,63 @@ def test_an_honest_model_is_not_doubted_at_any_scale(scale):
     record = evaluate(Honest(), oracle_split(Linear()), SHORT)
 
     assert [flag for flag in record.flags if flag.severity == "doubt"] == []
+
+
+class Bright(nn.Module):
+    """Says disease where it is bright; beside images that it knows it may be surer, or ask the nearest of them."""
+
+    def __init__(self, known=None, truth=None, reach=0.0):
+        super().__init__()
+        self.known, self.truth, self.reach = known, truth, reach
+
+    def forward(self, images):
+        gap = 10 * (images.mean((1, 2, 3)) - 0.5)
+        if self.known is not None:
+            flat, known = images.flatten(1), self.known.flatten(1)
+            apart = torch.cdist(flat, known, p=torch.inf if self.reach else 2.0)
+            told = self.truth[apart.argmin(1)] + 0.01 * gap
+            gap = torch.where(apart.amin(1) < (self.reach or torch.inf), told, gap)
+        return torch.stack((-gap / 2, gap / 2), 1)
+
+
+def shaded(contrast, seed=0, images=40):
+    """Noise around a shade that is above 1/2 where there is disease."""
+    labels = np.arange(images) % 2
+    noise = 0.03 * np.random.default_rng(seed).standard_normal((images, 1, 32, 32))
+    noise -= noise.mean((1, 2, 3), keepdims=True)
+    return make_split(0.5 + np.where(labels == 1, contrast, -contrast)[:, None, None, None] + noise, labels)
+
+
+def as_seen(model, split, **evidence):
+    """What the checks see of a model that BIM breaks wherever brightness decides and ε suffices."""
+    probes = examined(model=model, split=split, protocol=small_protocol(BIM), **evidence)
+    labels = torch.from_numpy(split.labels)
+    clean = margins(probes.gaps(model, split.batch()[0]), labels).numpy()
+    probes = replace(probes, clean=clean, scale=float(np.median(np.abs(clean))))
+    found = known_images.attacked(probes, BIM, *split.batch())
+    probes.tallies["bim"].linf[found <= 0] = 0.004
+    return probes
+
+
+@pytest.mark.parametrize(
+    ("contrast", "reach", "own_code", "flags"),
+    [
+        (0.002, 0.0, True, ["robust-on-known-images", "nearest-image"]),  # its borders lie half-way
+        (0.002, 0.01, True, ["robust-on-known-images"]),  # moved by a pixel, and not of the test part
+        (0.002, 0.01, False, []),
+        (0.002, None, True, []),  # honest and fragile
+        (0.1, None, True, []),  # honest and robust
+    ],
+)
+def test_robustness_that_is_known_by_heart_is_doubted(contrast, reach, own_code, flags):
+    split, other = shaded(contrast), shaded(contrast, 1)
+    truth = torch.from_numpy(split.labels * 2.0 - 1).float()
+    model = Bright() if reach is None else Bright(split.batch()[0], truth, reach)
+
+    probes = as_seen(model, split, own_code=own_code, other=other if reach != 0 else None)
+
+    found = [flag.id for check in (known_images.elsewhere, known_images.nearest) for flag in check(probes)]
+    assert found == flags
 
 
 # -- what the attacks' own results give away -------------------------------------------------

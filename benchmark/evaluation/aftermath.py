@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from benchmark.data.split import Split
 from benchmark.evaluation.blocks import Failure, Results
 from benchmark.evaluation.health import Evidence, FreshMargins
 from benchmark.evaluation.plan import Plan
 from benchmark.isolation.sandbox import chosen, described
 from benchmark.record import Flag, Validation
 from benchmark.submission import SubmittedModel
+
+UNSEEN = 100  # images drawn to be attacked
 
 
 def isolated(entered: SubmittedModel | None) -> str:
@@ -32,12 +36,13 @@ def evidence_of(
     fresh: Sequence[Any],
     worst: np.ndarray,
     own_code: bool,
+    validation: Split | None = None,
 ) -> Evidence:
     """For the health checks.
 
     Args:
         attacked: a model that nothing was asked yet, or that met the attacks. fresh: what `run_fresh_job` gave.
-        worst: see `Evidence`. own_code: whether the submission brought its own code.
+        worst: see `Evidence`. own_code: whether the submission brought its own code. validation: images besides, if any.
     """
     proven = [proof[:, proof[0] >= 0] for proof in results.proof.values()]
     compared = sum(proof.shape[1] for proof in proven) * len(plan.protocol.epsilons)
@@ -50,7 +55,17 @@ def evidence_of(
         silent=sum(tally.silent for tally in results.tallies.values()),
         fresh=list(fresh) or None,
         own_code=own_code,
+        other=_unseen(plan, validation) if own_code else None,
     )
+
+
+def _unseen(plan: Plan, validation: Split | None) -> Split | None:
+    """Images to attack besides: on the phantom drawn from a seed that nobody knows, elsewhere of the validation part."""
+    if plan.split.track != "phantom":
+        return validation
+    from benchmark.data.phantom import draw_split
+
+    return draw_split(plan.split.modality, "unseen", secrets.randbits(48), UNSEEN)
 
 
 def as_fresh(validation: Validation) -> FreshMargins:

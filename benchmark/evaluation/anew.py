@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,13 +104,17 @@ def judged_anew(
     what: str,
     device: str | torch.device,
     testimony: Testimony | None = None,
+    before: Sequence[nn.Module] = (),
 ) -> Anew | None:
     """Judge a pile again in a new worker, which ends with it. None: there is no code, or nothing on the pile.
 
     Args:
+        before: models whose workers end first, so that nothing of them could still speak to the new one.
         testimony: what the attacked model was heard to say; held against the new worker too.
         shape: (1, h, w) of an image. what: names the question; seeds the order.
     """
+    for model in before:
+        let_go(model)
     fresh = new_judge(source, device) if len(pile) and pile.again else None
     if fresh is None:
         return None

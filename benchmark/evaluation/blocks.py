@@ -96,7 +96,8 @@ def _fought(job: Job, reporter: Reporter) -> tuple[Arena, np.ndarray | None]:
         return arena, None
     arena.keep = docket.keep
     run_battery(arena)
-    let_go(attacked)
+    for before in (attacked, judge):
+        let_go(before)
     fresh = new_judge(job.source, device)
     assert fresh is not None
     return arena, retry(arena, docket, testimony, fresh)

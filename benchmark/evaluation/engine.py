@@ -147,7 +147,7 @@ def conclude(
             results.tallies,
             plan.identity,
             plan.device,
-            evidence_of(plan, results, attacked, fresh, mapped(adversarial), own_code),
+            evidence_of(plan, results, attacked, fresh, mapped(adversarial), own_code, validation),
         )
         checked = _validation(judge, plan, validation) if validation else None
     flags += retrial_flags(results.retrial)

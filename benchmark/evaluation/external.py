@@ -110,7 +110,7 @@ def judge_external(
                 )
             )
         shape, scale = tuple(sent.images.shape[1:]), record.provenance["temperature"]
-        again = judged_anew(source, pile, shape, micro_batch, scale, sent.sha256, chosen)
+        again = judged_anew(source, pile, shape, micro_batch, scale, sent.sha256, chosen, None, (judge,))
     margin, linf = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if again:
         margin = signed(again.gaps, torch.from_numpy(split.labels[rows]))

@@ -153,7 +153,15 @@ class _Block:
         job, shape = self.job, tuple(self.images.shape[1:])
         what, scale = f"{job.protocol.seed}/{job.path.stem}", job.temperature
         again = judged_anew(
-            job.source, self.pile, shape, self.micro_batch, scale, what, job.device, self.testimony
+            job.source,
+            self.pile,
+            shape,
+            self.micro_batch,
+            scale,
+            what,
+            job.device,
+            self.testimony,
+            (self.attacker, self.judge),
         )
         return (self.pile.gaps, 0.0) if again is None else (again.gaps, again.apart)
 

@@ -196,7 +196,15 @@ def answer(question: Question) -> None:
             standing = standing[~fallen[standing]]
         shape, what = tuple(images.shape[1:]), f"{question.seed}/{question.path.stem}"
         again = judged_anew(
-            question.source, pile, shape, question.micro_batch, question.temperature, what, device, testimony
+            question.source,
+            pile,
+            shape,
+            question.micro_batch,
+            question.temperature,
+            what,
+            device,
+            testimony,
+            (attacked, judge),
         )
     rows = [row for row, *_ in tried]
     stands = [margin for *_, margin in tried] if again is None else signed(again.gaps, labels[rows]).tolist()

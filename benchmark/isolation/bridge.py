@@ -115,7 +115,7 @@ class Bridge(nn.Module):
     def parameter_count(self) -> int:
         """As the worker says; 0 where it says no number."""
         told = self.worker.about.get("parameters")
-        return told if isinstance(told, int) else 0
+        return told if type(told) is int and 0 <= told < 2**48 else 0
 
     def close(self) -> None:
         """End the worker; a later question starts another, which knows nothing of this one."""

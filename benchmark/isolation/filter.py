@@ -18,7 +18,6 @@ ALLOWED = [
     "close",
     "close_range",
     "lseek",
-    "fcntl",
     "open",
     "openat",
     "stat",
@@ -102,6 +101,8 @@ FOR_CUDA = [
     "get_mempolicy",
     "set_mempolicy",
 ]
+# Of fcntl: copies and flags of its own descriptors. A lock on a file would be seen in other workers.
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC = 0, 1, 2, 3, 4, 1030
 CLONE_THREAD, PR_SET_NAME = 0x00010000, 15
 NO_SUCH_CALL = 38  # ENOSYS: libraries go on without what is not there
 
@@ -126,6 +127,8 @@ def program(cuda: bool = False) -> bytes:
     _add(seccomp, rules, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
     _add(seccomp, rules, "prctl", seccomp.Arg(0, seccomp.EQ, PR_SET_NAME))
     _add(seccomp, rules, "prlimit64", seccomp.Arg(2, seccomp.EQ, 0))
+    for asked in (F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC):
+        _add(seccomp, rules, "fcntl", seccomp.Arg(1, seccomp.EQ, asked))
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)

@@ -41,10 +41,10 @@ class Worker:
         self.asked, self.life, self.limits = asked, life, limits
         self.images, self.gradients = block[: frames.HALF // 4], block[frames.HALF // 4 :]
         self._end = weakref.finalize(self, _let_go, asked, life)
-        header, content = self.answer(limits.build, "while its model was built")
+        header, content = self.answer(limits.build, "while its model was built", 0)
         try:
             told = json.loads(content) if header.kind == frames.READY else None
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or a thousand brackets of it
             told = None
         if not isinstance(told, dict):
             raise self.broken("sent what is no answer, while its model was built")
@@ -67,14 +67,14 @@ class Worker:
             raise self.broken(f"did not listen for {self.limits.answer:g} s, {told}") from None
         except OSError:
             raise self.broken(f"{self.ended()} {told}") from None
-        return self.answer(self.limits.answer, told)
+        return self.answer(self.limits.answer, told, header.images)
 
-    def answer(self, seconds: float, told: str) -> tuple[Header, bytes]:
-        """Wait for one message, `seconds` by the clock at most."""
+    def answer(self, seconds: float, told: str, images: int) -> tuple[Header, bytes]:
+        """Wait for one message about so many images, `seconds` by the clock at most."""
         deadline = time.monotonic() + seconds
         try:
             header = frames.unpacked(self._read(frames.SIZE, deadline))
-            if header is None or header.length > self._longest(header):
+            if header is None or header.length > max(frames.LONGEST, 8 * images):
                 raise self.broken(f"sent what is no answer, {told}")
             content = self._read(header.length, deadline)
         except TimeoutError:
@@ -104,10 +104,6 @@ class Worker:
     def close(self) -> None:
         """End it; returns when it has ended."""
         self._end()
-
-    @staticmethod
-    def _longest(header: Header) -> int:
-        return max(frames.LONGEST, 8 * header.images) if header.images <= frames.HALF // 4 else 0
 
     def _wait(self, deadline: float) -> None:
         left = deadline - time.monotonic()

@@ -82,7 +82,7 @@ def command(
         "--gid",
         "65534",
     ]
-    words += ["--disable-userns", "--die-with-parent", "--new-session", "--clearenv"]
+    words += ["--hostname", "worker", "--disable-userns", "--die-with-parent", "--new-session", "--clearenv"]
     words += ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
     for name, value in environment().items():
         words += ["--setenv", name, value]

@@ -5,10 +5,15 @@ Each answers with the gap +1 where it got what it wanted, and −1 where it did 
 
 import contextlib
 import ctypes
+import fcntl
+import gc
 import glob
+import mmap
 import os
+import pickle
 import signal
 import socket
+import stat
 import struct
 import sys
 import threading
@@ -197,6 +202,104 @@ def link():
     raise OSError
 
 
+def descriptors():
+    """Anything open beside its socket, the shared block and three times nothing?"""
+    kinds = []
+    for descriptor in range(1024):
+        with contextlib.suppress(OSError):
+            found = os.fstat(descriptor)
+            nothing = os.path.exists("/dev/null") and found.st_rdev == os.stat("/dev/null").st_rdev
+            sealed = stat.S_ISREG(found.st_mode) and found.st_nlink == 0
+            kinds += [
+                "nothing"
+                if nothing
+                else "sealed"
+                if sealed
+                else "socket"
+                if stat.S_ISSOCK(found.st_mode)
+                else "?"
+            ]
+    return kinds.count("socket") != 1 or "?" in kinds or kinds.count("sealed") > 1
+
+
+def locks():
+    """A lock on a file that other workers see too would tell them something."""
+    for path in (*glob.glob("/submission/*"), *glob.glob("/libraries/0/torch/*.py")):
+        with open(path, "rb") as file:
+            for lock in (
+                lambda: fcntl.flock(file, fcntl.LOCK_SH),
+                lambda: fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 8),
+            ):
+                with contextlib.suppress(OSError):
+                    lock()
+                    return True
+    return False
+
+
+def signals():
+    """By other calls than kill: to a thread, to a group, through a descriptor that tells its owner, by a timer."""
+    for number, *words in (
+        (200, 1, 9),
+        (234, 1, 1, 9),
+        (129, 1, 9, 0),
+        (424, 3, 9, 0, 0),
+        (37, 1),
+        (222, 0, 0, 0),
+        (62, -1, 9),
+    ):
+        if LIBC.syscall(number, *words) >= 0:
+            return True
+    return LIBC.fcntl(link(), 8, PARENT) == 0 or LIBC.prctl(1, 0) == 0 or LIBC.prctl(4, 1) == 0
+
+
+def memory_of_itself():
+    """Its own memory through a file, where a page that is not to be written could be written all the same."""
+    for path in ("/proc/self/mem", "/proc/self/exe", "/proc/1/mem", "/proc/thread-self/mem"):
+        with contextlib.suppress(OSError), open(path, "r+b"):
+            return True
+    return False
+
+
+def truncates():
+    """The shared block, which would end the harness with SIGBUS."""
+    for descriptor in range(3, 1024):
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 4096)
+            return True
+    for block in shared_blocks():
+        with contextlib.suppress(Exception):
+            block.resize(4096)
+            return True
+    return False
+
+
+def pickles():
+    """A pickle beside the code, and one that runs a program."""
+    with contextlib.suppress(Exception):
+        torch.load("/submission/weights.pt", weights_only=False)
+        return True
+    return pickle.loads(b"cos\nsystem\n(S'true'\ntR.") == 0
+
+
+def names_the_machine():
+    return os.uname().nodename != "worker"
+
+
+def floods():
+    """A hundred megabytes to whoever reads its output."""
+    for descriptor in (1, 2):
+        for _ in range(100):
+            os.write(descriptor, b"::error::x\n" * 100_000)
+    return False
+
+
+def bellows():
+    """A frame that says it is about very many images, so that a long answer would be due, and goes on for ever."""
+    os.write(link(), struct.pack("<4sHHIIIII", b"OncB", 5, 2, 2, HALF // 4, 16, 16, 8 * (HALF // 4)))
+    while True:
+        os.write(link(), b"\0" * (1 << 20))
+
+
 def babbles():
     os.write(link(), b"not a frame at all, and longer than one " * 3)
     time.sleep(5)
@@ -215,18 +318,21 @@ def foretells():
     return False
 
 
+def shared_blocks():
+    """The memory that it shares with the harness."""
+    blocks = [found for found in gc.get_objects() if isinstance(found, mmap.mmap)]
+    frames = sys._getframe()
+    while not blocks and frames is not None:
+        blocks += [value for value in frames.f_locals.values() if isinstance(value, mmap.mmap)]
+        frames = frames.f_back
+    return blocks
+
+
 class Scribbles(nn.Module):
     """Gives a gradient of ones, and goes on writing 7 over it for ever."""
 
     def forward(self, images):
-        import gc
-        import mmap
-
-        blocks = [found for found in gc.get_objects() if isinstance(found, mmap.mmap)]
-        frames = sys._getframe()
-        while not blocks and frames is not None:
-            blocks += [value for value in frames.f_locals.values() if isinstance(value, mmap.mmap)]
-            frames = frames.f_back
+        blocks = shared_blocks()
         if not blocks:
             raise RuntimeError("no shared block was found")
         with contextlib.suppress(Exception):
@@ -314,6 +420,15 @@ ATTEMPTS = {
     "sibling": sibling,
     "calls": calls,
     "capabilities": capabilities,
+    "descriptors": descriptors,
+    "locks": locks,
+    "signals": signals,
+    "memory of itself": memory_of_itself,
+    "truncate": truncates,
+    "pickle": pickles,
+    "machine": names_the_machine,
+    "flood": floods,
+    "bellow": bellows,
     "babble": babbles,
     "shout": shouts,
     "foretell": foretells,
@@ -325,7 +440,23 @@ ATTEMPTS = {
 }
 
 
+def brackets():
+    """Says that it is ready in a thousand brackets."""
+    line = b"[" * 4000
+    os.write(link(), struct.pack("<4sHHIIIII", b"OncB", 4, 0, 0, 0, 0, 0, len(line)) + line)
+    time.sleep(5)
+
+
+def boasts():
+    """Has more parameters than anybody could print."""
+    line = b'{"parameters": ' + b"9" * 4000 + b"}"
+    os.write(link(), struct.pack("<4sHHIIIII", b"OncB", 4, 0, 0, 0, 0, 0, len(line)) + line)
+
+
 def build(modality):
+    if modality in ("brackets", "boast"):
+        {"brackets": brackets, "boast": boasts}[modality]()
+        modality = "flood"
     if modality == "scribble":
         return Scribbles()
     if modality.startswith("wrong "):

@@ -59,6 +59,8 @@ CHEAP: tuple[Check, ...] = (
     answers.kind,
     answers.continuity,
     known.shifted,
+    known.elsewhere,
+    known.nearest,
     gradients.vanishing,
     gradients.misleading,
     outcomes.outdone,

@@ -116,11 +116,8 @@ def memorised(
     Args:
         clean: (N,) margins on the test part. of: what the others are, for the sentence.
     """
-    right = np.concatenate([part.margins for part in fresh]) > 0
-    known, new, count = float((clean > 0).mean()), float(right.mean()), len(right)
-    pooled = (known * len(clean) + new * count) / (len(clean) + count)
-    error = (pooled * (1 - pooled) * (1 / len(clean) + 1 / count) * _design_effect(fresh, new)) ** 0.5
-    error = max(error, 1e-9)
+    known, new, error = compared(clean > 0, fresh)
+    count = sum(len(part.margins) for part in fresh)
     if known - new > STANDARD_ERRORS * error:
         yield Flag(
             "memorised",
@@ -130,6 +127,15 @@ def memorised(
             f"clean accuracy is {known:.3f} on the public test part and {new:.3f} on {count} {of}: "
             "the test part seems to be known by heart",
         )
+
+
+def compared(right: np.ndarray, fresh: Sequence[FreshMargins]) -> tuple[float, float, float]:
+    """The share of (N,) bool, that of margins above 0 on other images, and the standard error of their difference."""
+    others = np.concatenate([part.margins for part in fresh]) > 0
+    known, new, count = float(right.mean()), float(others.mean()), len(others)
+    pooled = (known * len(right) + new * count) / (len(right) + count)
+    error = (pooled * (1 - pooled) * (1 / len(right) + 1 / count) * _design_effect(fresh, new)) ** 0.5
+    return known, new, max(error, 1e-9)
 
 
 def _design_effect(fresh: Sequence[FreshMargins], share: float) -> float:

@@ -36,7 +36,7 @@ class Evidence:
         silent: proposals that had broken the attacked model on the way and that the judge finds right by more than
             LOGIT_TOLERANCE · T.
         fresh: what `run_fresh_job` gave; None: drawn when needed.
-        own_code: whether the submission brought its own code.
+        own_code: whether the submission brought its own code. other: images of the same kind that are not of the test part.
     """
 
     attacked: nn.Module | None = None
@@ -46,6 +46,7 @@ class Evidence:
     silent: int | None = None
     fresh: Sequence[FreshMargins] | None = None
     own_code: bool = False
+    other: Split | None = None
 
 
 @dataclass(frozen=True)
