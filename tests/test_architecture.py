@@ -52,6 +52,7 @@ FLOORS = {
     "benchmark.cli_data": 6,
     "benchmark.cli_prepare": 6,
     "benchmark.cli_train": 6,
+    "benchmark.cli_json": 6,
     "benchmark.pytest_plugin": 6,
     "benchmark.test_robustness": 6,
     "benchmark.test_speed": 6,
