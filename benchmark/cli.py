@@ -10,6 +10,7 @@ import click
 
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
+from benchmark.cli_enter import convert, new_submission, package, schema
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, trainings, transfer, verify
 from benchmark.cli_export import export, methods
@@ -86,6 +87,10 @@ def completion(shell: str) -> None:
 
 
 for command in (
+    new_submission,
+    convert,
+    package,
+    schema,
     evaluate,
     verify,
     again,

@@ -29,6 +29,12 @@ def submissions_folder() -> Path:
     return Path(named).expanduser() if named else home() / "submissions"
 
 
+def attacks_folder() -> Path:
+    """Adversarial images that were sent, as <entry>/<modality>/*.safetensors. Moved by ONCOROBUST_ATTACKS."""
+    named = os.environ.get("ONCOROBUST_ATTACKS")
+    return Path(named).expanduser() if named else home() / "attacks"
+
+
 def results_folder(track: str, private: bool = False, protocol: str = "") -> Path:
     """Where the records of a track are written. Moved by ONCOROBUST_RESULTS.
 
