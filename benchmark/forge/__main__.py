@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from benchmark.forge import plan as planning
 from benchmark.forge.plan import Job
 from benchmark.forge.summary import preview, refusal, words
 
+# Of the verdicts of a record: attacks go other ways on another processor's rounding.
+DIFFERING = 0.01
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -74,6 +77,7 @@ def evaluate(entry: str, modality: str, file: str, fresh: bool) -> None:
     job = Job(entry, modality, file)
     try:
         if job.file:
+            _bring_records(job)
             for line in add_files(entry, modality, [planning.place_attack(job, attacks_folder())]):
                 click.echo(words(line))
                 _tell(f"{words(line)}\n\n")
@@ -88,6 +92,31 @@ def evaluate(entry: str, modality: str, file: str, fresh: bool) -> None:
         _tell(refusal(error))
         click.echo(f"refused: {words(str(error))}", err=True)
         sys.exit(2)
+
+
+@main.command()
+@click.option("--entry", required=True)
+@click.option("--modality", required=True)
+def again(entry: str, modality: str) -> None:
+    """Evaluate an entry from nothing, keep nothing of it, and exit with 3 where its record does not come out again."""
+    from benchmark.evaluation.again import run_again
+    from benchmark.evidence.files import read_runs
+    from benchmark.folders import results_folder
+    from benchmark.forge.receive import RAN_BY
+    from benchmark.record import Record
+
+    try:
+        for line in run_again(entry, modality, planning.TRACK, RAN_BY, planning.PROTOCOL, "cpu"):
+            click.echo(words(line))
+            _tell(f"{words(line)}\n\n")
+        folder = results_folder(planning.TRACK) / modality
+        runs = read_runs(Record.load(folder / f"{entry}.json"), folder)
+    except BenchmarkError as error:
+        _tell(refusal(error))
+        click.echo(f"refused: {words(str(error))}", err=True)
+        sys.exit(2)
+    differing = runs.again[-1].differing / max(runs.again[-1].verdicts, 1) if runs and runs.again else 1.0
+    sys.exit(3 if differing > DIFFERING else 0)
 
 
 @main.command()
@@ -110,6 +139,15 @@ def publish(given: str, returned: Path, repository: Path, branch: str) -> None:
         click.echo(f"refused: {words(str(error))}", err=True)
         sys.exit(2)
     sys.exit(3 if left_out else 0)
+
+
+def _bring_records(job: Job) -> None:
+    """The records that images are judged against, where what comes of this job is written elsewhere."""
+    from benchmark.folders import home, results_folder
+
+    kept, here = home() / "leaderboard" / "results" / planning.TRACK, results_folder(planning.TRACK)
+    if not (here / job.modality / f"{job.entry}.json").exists() and kept.is_dir():
+        shutil.copytree(kept / job.modality, here / job.modality, dirs_exist_ok=True)
 
 
 def _jobs(matrix: str) -> list[Job]:
