@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,9 @@ def _read(source: Path) -> Any:
             "first. Everything else works with the older one"
         )
     try:
-        return torch.load(source, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of what it is about to refuse
+            warnings.simplefilter("ignore")
+            return torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
         raise SubmissionError(f"checkpoint {source} cannot be read: {error.strerror or error}") from None
     except Exception as error:
