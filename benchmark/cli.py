@@ -10,9 +10,11 @@ import click
 
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
+from benchmark.cli_enter import convert, new_submission, package, schema
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, trainings, transfer, verify
 from benchmark.cli_export import export, methods
+from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, facts, with_json
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
@@ -28,21 +30,18 @@ class _Sentences(click.Group):
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo(
-                "interrupted; finished blocks and epochs are kept, the same command goes on from there",
-                err=True,
-            )
+            click.echo(INTERRUPTED, err=True)
             sys.exit(130)
 
 
-@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(package_name="oncorobust")
 def main() -> None:
     """Can a deep model of oncologic images be trusted when pixels move a little?"""
 
 
 @main.command()
-@click.argument("submission")
+@SUBMISSION
 @click.option("--track", help="Also try the validation part of this track: are the classes swapped?")
 @ISOLATION
 def check(submission: str, track: str | None, isolation: str) -> None:
@@ -66,10 +65,32 @@ def leaderboard(out: Path | None) -> None:
     from benchmark.folders import results_folder, site_folder
     from leaderboard.build import build
 
-    click.echo(f"built {build(results_folder('phantom').parent, out or site_folder())}")
+    page = build(results_folder("phantom").parent, out or site_folder())
+    facts(page=str(page))
+    click.echo(f"built {page}")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands, options and names of entries at a press of Tab.
+
+    For instance, in ~/.bashrc: eval "$(oncorobust completion bash)"
+
+    Example: oncorobust completion bash
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "oncorobust", "_ONCOROBUST_COMPLETE").source())
 
 
 for command in (
+    new_submission,
+    convert,
+    package,
+    schema,
     evaluate,
     verify,
     again,
@@ -89,3 +110,4 @@ for command in (
     study,
 ):
     main.add_command(command)
+with_json(main)

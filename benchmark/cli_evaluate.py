@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli_json import SUBMISSION, facts
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
@@ -31,7 +32,7 @@ ISOLATION = click.option(
 )
 MODALITY = click.Choice([*MODALITIES, "all"])
 ENTRY_OPTIONS = (
-    click.argument("submission"),
+    SUBMISSION,
     click.option("--modality", type=MODALITY, default="all", show_default=True),
     click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images."),
     click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True),
@@ -187,12 +188,33 @@ def _tell(outcomes: list[Outcome]) -> None:
 
     seconds, passes = costs(outcomes)
     click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
+    facts(records=[_plain(outcome) for outcome in outcomes])
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
 
 
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    """What a program wants to know of a record: its figures with intervals, its flags, where it lies."""
+    from dataclasses import asdict
+
+    record = outcome.record
+    return {
+        "submission": record.submission,
+        "modality": record.modality,
+        "track": record.track,
+        "protocol": record.protocol["name"],
+        "headline_epsilon": record.headline,
+        "ranked": record.ranked,
+        "verified": outcome.verification is not None,
+        "seconds": outcome.seconds,
+        "path": str(outcome.path),
+        "flags": [asdict(flag) for flag in record.flags],
+        **{name: record.summary()[name] for name in ("clean", "robust", "robust_balanced")},
+    }
+
+
 @click.command()
-@click.argument("submission")
+@SUBMISSION
 @click.argument("attack")
 @click.option("--modality", type=MODALITY, default="all", show_default=True)
 @click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
@@ -229,8 +251,19 @@ def attack(
     for name, each in _entries(submission, modality, track):
         record = run_attack(spec, name, each, track, epsilons, device)
         click.echo(f"{record.submission} · {each}: clean {record.clean_accuracy:.3f}")
+        robust = {epsilon: record.robust_accuracy(epsilon) for epsilon in record.epsilons}
+        facts(
+            attacks=[
+                {
+                    "submission": record.submission,
+                    "modality": each,
+                    "clean": record.clean_accuracy,
+                    "robust": robust,
+                }
+            ]
+        )
         for epsilon in record.epsilons:
-            click.echo(f"  {attack} ε = {epsilon}: {record.robust_accuracy(epsilon):.3f} robust")
+            click.echo(f"  {attack} ε = {epsilon}: {robust[epsilon]:.3f} robust")
 
 
 def _setting(text: str) -> tuple[str, Any]:

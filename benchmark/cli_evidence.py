@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.cli_evaluate import ISOLATION
+from benchmark.cli_json import SUBMISSION
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -37,7 +38,7 @@ def verify(record: Path, track: str, blocks: int, device: str, isolation: str) -
 
 
 @click.command()
-@click.argument("submission")
+@SUBMISSION
 @click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
 @track_option
 @protocol_option
@@ -77,7 +78,7 @@ def transfer(modality: str, track: str, protocol: str, device: str) -> None:
 
 
 @click.command()
-@click.argument("submission")
+@SUBMISSION
 @click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
 @track_option
 @protocol_option

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli_json import SUBMISSION, facts
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -31,13 +32,14 @@ def export(out: Path, track: str) -> None:
 
     root, records = _records(track)
     paths = [*write(root, out, records), *write_model_info(records, root, out)]
+    facts(records=len(records), files=[str(path) for path in paths])
     click.echo(f"{len(records)} records → {len(paths)} files in {out}")
     for path in paths:
         click.echo(f"  {path.relative_to(out)}")
 
 
 @click.command()
-@click.argument("submission")
+@SUBMISSION
 @click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
 @click.option(
     "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of images."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from benchmark.cli_json import SUBMISSION
 from benchmark.errors import ProtocolError
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
 
 @click.command()
-@click.argument("submission")
+@SUBMISSION
 @click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
 @click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="standard", show_default=True)

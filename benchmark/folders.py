@@ -8,6 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def home() -> Path:
+    """The folder that submissions/ and leaderboard/ lie in: the clone, or, where a wheel is installed, where we stand."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else Path.cwd()
+
+
 def cache_folder() -> Path:
     """Prepared splits, unfinished blocks, adversarial images. Moved by ONCOROBUST_CACHE."""
     named = os.environ.get("ONCOROBUST_CACHE")
@@ -21,7 +26,13 @@ def cache_folder() -> Path:
 def submissions_folder() -> Path:
     """The folder whose sub-folders are the entries. Moved by ONCOROBUST_SUBMISSIONS."""
     named = os.environ.get("ONCOROBUST_SUBMISSIONS")
-    return Path(named).expanduser() if named else ROOT / "submissions"
+    return Path(named).expanduser() if named else home() / "submissions"
+
+
+def attacks_folder() -> Path:
+    """Adversarial images that were sent, as <entry>/<modality>/*.safetensors. Moved by ONCOROBUST_ATTACKS."""
+    named = os.environ.get("ONCOROBUST_ATTACKS")
+    return Path(named).expanduser() if named else home() / "attacks"
 
 
 def results_folder(track: str, private: bool = False, protocol: str = "") -> Path:
@@ -33,7 +44,7 @@ def results_folder(track: str, private: bool = False, protocol: str = "") -> Pat
     if private:
         return cache_folder() / "private" / (f"results-{protocol}" if protocol else "results") / track
     named = os.environ.get("ONCOROBUST_RESULTS")
-    base = Path(named).expanduser() if named else ROOT / "leaderboard" / "results"
+    base = Path(named).expanduser() if named else home() / "leaderboard" / "results"
     return base / track
 
 
@@ -42,4 +53,4 @@ def site_folder(private: bool = False) -> Path:
     if private:
         return cache_folder() / "private" / "site"
     named = os.environ.get("ONCOROBUST_SITE")
-    return Path(named).expanduser() if named else ROOT / "leaderboard" / "site"
+    return Path(named).expanduser() if named else home() / "leaderboard" / "site"

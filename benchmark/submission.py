@@ -20,6 +20,7 @@ from benchmark.modality import MODALITIES, get_modality
 from benchmark.models import build
 from benchmark.models.weights import load_weights
 from benchmark.models.wrapper import Wrapped
+from benchmark.remote import fetched
 from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
 from benchmark.submission_folder import code_files, folder_complaints, folder_of
 from benchmark.submission_folder import names as names
@@ -79,10 +80,25 @@ class Submission:
             + ", ".join(f"{w.modality} ({w.trained_on})" for w in self.file.weights if w.training_seed == 0)
         )
 
+    def path_of(self, weights: Weights, name: str) -> Path:
+        """Where a file of weights lies: in the folder, or, if it is not there and has an address, in the cache.
+
+        Raises:
+            SubmissionError: it cannot be fetched.
+        """
+        path = self.folder / name
+        if weights.urls and not path.exists():
+            number = weights.files.index(name)
+            return fetched(weights.urls[number], weights.sha256[number])
+        return path.resolve()
+
     def described(self) -> dict[str, Any]:
         """What a record and a page say of it, as plain data."""
         file = self.file
-        return {
+        given = {"paper": file.paper, "code": file.code, "supersedes": file.supersedes}
+        if file.division != "closed":
+            given["division"] = file.division
+        return {name: text for name, text in given.items() if text} | {
             "title": file.title,
             "kind": file.kind,
             "authors": list(file.authors),
@@ -163,7 +179,7 @@ def read_submission(folder: Path | str) -> Submission:
         file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
     except FileNotFoundError:
         raise SubmissionError(
-            f"submission {path.name!r} has no submission.toml; copy the one of submissions/template"
+            f"submission {path.name!r} has no submission.toml; write one: oncorobust new-submission {path.name}"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SubmissionError(
@@ -202,7 +218,7 @@ def load_submission(
     weights = submission.weights_for(modality, track, training_seed)
     complaints: list[str] = []
     paths = [
-        _verified(submission, name, sha, complaints)
+        _verified(submission, weights, name, sha, complaints)
         for name, sha in zip(weights.files, weights.sha256, strict=True)
     ]
     models = [
@@ -221,21 +237,26 @@ def load_submission(
     return SubmittedModel(inner.eval().requires_grad_(False), submission, weights, track).eval()
 
 
-def _verified(submission: Submission, name: str, expected: str, complaints: list[str]) -> Path | None:
+def _verified(
+    submission: Submission, weights: Weights, name: str, expected: str, complaints: list[str]
+) -> Path | None:
     """The file of weights, if it is the one that `submission.toml` means."""
-    path = (submission.folder / name).resolve()
-    if not path.is_relative_to(submission.folder.resolve()):
+    if not (submission.folder / name).resolve().is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
         return None
     if path.exists() and not path.is_file():  # a pipe would be waited for
         complaints.append(f"weights file {name!r} is no ordinary file; put one there")
         return None
     try:
+        path = submission.path_of(weights, name)
         found = _sha256(path)
     except OSError as error:
         complaints.append(
             f"weights file {name!r} cannot be read ({error.strerror}); commit it, or correct 'files'"
         )
+        return None
+    except SubmissionError as error:
+        complaints.append(f"weights file {name!r}: {error}")
         return None
     if found != expected:
         complaints.append(

@@ -3,49 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-LONGEST = 2000  # characters of a text
+from benchmark.remote import address_complaint
+
+NAME = r"^[a-z0-9][a-z0-9-]{1,40}$"
+
+
+def _one_line(text: str) -> str:
+    """Refuse what a terminal, a page or a build log would obey, or show in another order than it stands."""
+    if text and not text.isprintable():
+        raise ValueError(
+            "must be one line without characters that do not show, such as control or direction marks; remove them"
+        )
+    return text
+
+
+def _link(text: str) -> str:
+    if text and (not text.startswith(("https://", "http://")) or any(map(str.isspace, text))):
+        raise ValueError("must be a link that begins with https:// or http://")
+    return text
+
+
+def _address(text: str) -> str:
+    if complaint := address_complaint(text):
+        raise ValueError(complaint)
+    return text
+
+
+Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
+Text = Annotated[str, Field(max_length=3000), AfterValidator(_one_line)]
+Link = Annotated[str, Field(max_length=300), AfterValidator(_one_line), AfterValidator(_link)]
+Address = Annotated[str, Field(max_length=600), AfterValidator(_one_line), AfterValidator(_address)]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @field_validator("*")
-    @classmethod
-    def _shows_as_it_is(cls, value: Any, info: ValidationInfo) -> Any:
-        """A terminal, a page and a build log show every text in the order in which it stands, and obey none of it."""
-        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
-            if not isinstance(text, str):
-                continue
-            lines = text.replace("\n", " ") if info.field_name == "description" else text
-            if not lines.isprintable():
-                raise ValueError(
-                    "holds characters that do not show, such as control or direction marks; remove them"
-                )
-            if len(text) > LONGEST:
-                raise ValueError(f"has {len(text)} characters, at most {LONGEST} are shown; shorten it")
-        return value
-
 
 class Input(_Table):
     """What is done to an image before the model sees it; ε stays on the image itself."""
 
-    channels: Literal[1, 3] = 1
-    resize: int | None = Field(default=None, ge=8, le=1024)
-    centre_crop: int | None = Field(default=None, ge=8, le=1024)
-    mean: tuple[float, ...] = (0.0,)
-    deviation: tuple[float, ...] = (1.0,)
+    channels: Literal[1, 3] = Field(default=1, description="3: the one channel is repeated.")
+    resize: int | None = Field(
+        default=None, ge=8, le=1024, description="Side in pixels; without it the size stays."
+    )
+    centre_crop: int | None = Field(
+        default=None, ge=8, le=1024, description="Side in pixels, after resizing."
+    )
+    mean: tuple[float, ...] = Field(
+        default=(0.0,), description="Taken away from [0, 1]; one, or one a channel."
+    )
+    deviation: tuple[float, ...] = Field(
+        default=(1.0,), description="Then divided by; one, or one a channel."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Input:
@@ -61,16 +74,38 @@ class Input(_Table):
         return self
 
 
+class Output(_Table):
+    """What the model gives for an image."""
+
+    logits: Literal[1, 2] | None = Field(
+        default=None,
+        description="2: [no disease, disease]; 1: above 0 means disease. `oncorobust check` holds it to that.",
+    )
+
+
 class Training(_Table):
     """How the weights came about, in words and settings a reader can compare."""
 
-    kind: Literal["naive", "adversarial", "none", "other"]
-    recipe: str = ""
-    attack: str = ""
-    epsilon: str = ""
-    initialisation: str = "random"
-    external_data: tuple[str, ...] = ()
-    seen_test_patients: Literal["no", "yes", "unknown"] = "no"
+    kind: Literal["naive", "adversarial", "none", "other"] = Field(
+        description="What the weights were trained on."
+    )
+    recipe: Line = Field(default="", description="Of `oncorobust train`, if it was one.")
+    attack: Line = Field(default="", description="What attacked while it trained, with steps and step size.")
+    epsilon: Line = Field(default="", description="The ε that it was trained against, on pixels in [0, 1].")
+    initialisation: Line = Field(default="random", description="random, imagenet, medical, or in words.")
+    external_data: tuple[Line, ...] = Field(default=(), description="Data beside the track's own train part.")
+    seen_test_patients: Literal["no", "yes", "unknown"] = Field(
+        default="no", description="Whether anything it learned from shows patients of a test part."
+    )
+
+
+class Claimed(_Table):
+    """What the authors say of the test part. Kept apart from what is measured, and held against its interval."""
+
+    clean_accuracy: float | None = Field(default=None, ge=0, le=1)
+    robust_accuracy: float | None = Field(
+        default=None, ge=0, le=1, description="Worst case at the headline ε of the protocol, over all images."
+    )
 
 
 class Weights(_Table):
@@ -82,28 +117,60 @@ class Weights(_Table):
     """
 
     modality: Literal["ct", "mammogram", "mri"]
-    trained_on: str = "phantom"
-    training_seed: int = Field(default=0, ge=0)
-    files: tuple[str, ...]
-    sha256: tuple[str, ...]
-    command: str = ""
-    claimed_accuracy: float | None = Field(default=None, ge=0, le=1)  # clean, on the validation part
+    trained_on: Line = Field(default="phantom", description="The track: phantom or clinical.")
+    training_seed: int = Field(default=0, ge=0, description="0 is the entry; others tell the spread.")
+    files: tuple[Line, ...] = Field(description="safetensors; several are averaged in their logits.")
+    sha256: tuple[Line, ...] = Field(description="One for each file, as sha256sum prints it.")
+    urls: tuple[Address, ...] = Field(
+        default=(),
+        description="Of files too large for the repository, one for each: Hugging Face at a commit, or Zenodo.",
+    )
+    command: Text = Field(default="", description="How the weights were made.")
+    claimed_accuracy: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Clean, on the validation part; `oncorobust check --track` holds it to that.",
+    )
+    claimed: Claimed = Claimed()
+
+    @model_validator(mode="after")
+    def _one_url_each(self) -> Weights:
+        if self.urls and len(self.urls) != len(self.files):
+            raise ValueError(
+                f"{len(self.urls)} urls for {len(self.files)} files; give one for each, or none where all are in the folder"
+            )
+        return self
 
 
 class SubmissionFile(_Table):
     """`submission.toml`. Unknown keys are refused. Without an architecture the folder brings `model.py`."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")
-    title: str
-    kind: Literal["entry", "reference", "baseline"] = "entry"
-    authors: tuple[str, ...] = Field(min_length=1)
-    licence: str
-    description: str = ""
-    paper: str = ""
-    naive_twin: str = ""
-    architecture: str = ""
-    architecture_options: dict[str, Any] = {}
+    name: str = Field(pattern=NAME, description="The folder's name: lower case, digits, dashes.")
+    title: Line = Field(description="As the page shall call it.")
+    kind: Literal["entry", "reference", "baseline"] = Field(
+        default="entry",
+        description="A baseline is shown and never ranked; reference entries are the project's own.",
+    )
+    division: Literal["closed", "open"] = Field(
+        default="closed",
+        description="closed: deterministic, differentiable, nothing optimised when asked. open: all else; never ranked.",
+    )
+    authors: tuple[Line, ...] = Field(min_length=1, max_length=100)
+    licence: Line = Field(description="Of the weights, an SPDX name such as Apache-2.0 or CC-BY-4.0.")
+    description: Text = Field(default="", description="One or two sentences.")
+    paper: Link = Field(default="", description="Where to read about it.")
+    code: Link = Field(default="", description="Where the training code is.")
+    supersedes: Line = Field(default="", description="The entry of the same authors that this one replaces.")
+    naive_twin: Line = Field(default="", description="The entry that differs in nothing but its training.")
+    architecture: Line = Field(default="", description="By name; without it the folder brings model.py.")
+    architecture_options: dict[str, Any] = Field(default={}, description="Passed to the architecture.")
+    packages: tuple[Literal["einops", "monai"], ...] = Field(
+        default=(),
+        description="What model.py imports beside torch, torchvision, timm, numpy and scipy; of the extra `entries`.",
+    )
     input: Input = Input()
+    output: Output = Output()
     training: Training
     weights: tuple[Weights, ...] = Field(min_length=1)
 
@@ -150,3 +217,12 @@ def sentences(error: ValidationError) -> str:
         return f"  {'.'.join(map(str, place))}: {problem['msg']}{got}"
 
     return "\n".join(sentence(problem) for problem in error.errors())
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of `submission.toml` for editors and for programs that write one (JSON Schema 2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **SubmissionFile.model_json_schema(),
+        "title": "submission.toml of OncoRobust",
+    }

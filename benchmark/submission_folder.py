@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import SubmissionError
 from benchmark.folders import submissions_folder
-from benchmark.submission_file import SubmissionFile
+from benchmark.submission_file import NAME, SubmissionFile
 
 
 def folder_of(folder: Path | str) -> Path:
@@ -23,6 +24,20 @@ def folder_of(folder: Path | str) -> Path:
     if not path.is_dir():
         raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
     return path
+
+
+def checked_name(name: str) -> str:
+    """A name that an entry may have.
+
+    Raises:
+        SubmissionError: it is none.
+    """
+    if not re.fullmatch(NAME, name) or name == "template":
+        raise SubmissionError(
+            f"{name[:60]!r} cannot be the name of an entry; it must be 2 to 41 lower-case letters, digits and dashes, "
+            "a letter or digit first"
+        )
+    return name
 
 
 def code_files(folder: Path) -> tuple[str, ...]:

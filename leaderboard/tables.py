@@ -247,6 +247,8 @@ def unranked_because(record: Record) -> str:
         return f"{record.protocol['name']}: never ranked"
     if record.description.get("kind") == "baseline":
         return "baseline"
+    if record.description.get("division", "closed") != "closed":
+        return "open division"
     if record.in_doubt:
         return "in doubt"
     if record.split["patients"] < MINIMUM_PATIENTS:

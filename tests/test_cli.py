@@ -1,5 +1,6 @@
 """Every error of the command line is one sentence and exit code 2; every example can be typed."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -165,3 +166,65 @@ def test_the_version_is_told(run):
     from benchmark import __version__
 
     assert __version__ in run("--version").output
+
+
+# -- for programs ----------------------------------------------------------------------------
+
+
+def test_every_command_answers_with_one_document(run):
+    for words in COMMANDS:
+        assert "--json" in run(" ".join(words) + " --help").output, words
+
+
+def test_an_evaluation_tells_its_figures_to_a_program(run, constant, scans):
+    done = run(f"evaluate constantlike --modality ct --protocol quick --track {scans} --json")
+
+    body = json.loads(done.output)
+    (record,) = body["records"]
+    assert (done.exit_code, body["exit_code"], body["error"], body["command"]) == (0, 0, "", "evaluate")
+    assert record["clean"]["value"] == record["robust"]["0.004"]["value"]
+    assert record["verified"] is False
+    assert record["path"].endswith("constantlike.json")
+    assert body["lines"][-1] == f"wrote {record['path']}"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [("check nobody --json", 2, "no submission 'nobody'"), ("data verify /no/such --json", 2, "")],
+)
+def test_an_error_is_in_the_document_too(run, constant, scans, line, code, error):
+    done = run(line.format(scans=scans))
+
+    body = json.loads(done.output)
+    assert (done.exit_code, body["exit_code"]) == (code, code)
+    assert error in body["error"]
+    assert body["error"]
+
+
+def test_an_interrupt_is_in_the_document_too(run, constant, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.evaluation.entry.run_entry", interrupt)
+
+    assert json.loads(run("evaluate constantlike --json").output)["exit_code"] == 130
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_entries(run, constant, shell):
+    assert "_ONCOROBUST_COMPLETE" in run(f"completion {shell}").output
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("eval", "evaluate"), ("check con", "constantlike")])
+def test_what_is_begun_is_completed(submissions, constant, typed, expected):
+    words = f"oncorobust {typed}"
+    environment = os.environ | {
+        "_ONCOROBUST_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    command = [sys.executable, "-c", "from benchmark.cli import main; main(prog_name='oncorobust')"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert f"plain,{expected}" in done.stdout, done.stderr

@@ -110,7 +110,7 @@ def overwrite(content):
         (edit("[training]", "[training"), ["submission.toml is not valid TOML"]),
         (
             lambda folder: (folder / "submission.toml").unlink(),
-            ["has no submission.toml", "submissions/template"],
+            ["has no submission.toml", "oncorobust new-submission tiny"],
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """The contract of a submission, tried out: what `oncorobust check` and an evaluation rely on.
 
 files      what may lie in the folder
+said       packages and logits, as submission.toml says them
 behaviour  shapes, batches, gradients, determinism, state: on noise, without data
 clean      accuracy on the validation part of a track, where one is named
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 from benchmark.contract.behaviour import SIZE, check_model, counted, odd_behaviour
 from benchmark.contract.clean import check_clean
 from benchmark.contract.files import LARGEST_FILE, file_complaints
+from benchmark.contract.said import output_complaint, package_complaints
 from benchmark.data.tracks import load_split
 from benchmark.errors import BenchmarkError, SubmissionError
 from benchmark.isolation.bridge import Bridge
@@ -43,6 +45,7 @@ def check_submission(folder: Path | str, track: str | None = None, isolation: st
         submission = read_submission(folder)
     except SubmissionError as error:
         raise SubmissionError("\n".join([*complaints, str(error)])) from None
+    complaints += [f"submission {place.name!r}: {told}" for told in package_complaints(submission)]
     for weights in submission.file.weights:
         try:
             good.append(_tried(submission, weights, track, isolation))
@@ -65,6 +68,8 @@ def _tried(submission: Submission, weights: Weights, track: str | None, isolatio
     with counted(model) as asked:
         try:
             check_model(model, who, SIZE, submission.file.kind != "baseline")
+            if told := output_complaint(model, submission, SIZE):
+                raise SubmissionError(told)
             complaints += odd_behaviour(model, who, SIZE, bool(submission.code))
         except SubmissionError as error:
             complaints += _naming(error, who)

@@ -109,7 +109,7 @@ def _hint(model: nn.Module, size: int) -> str:
         networks, now = list(inner.models), (inner.channels, inner.resize)
     for channels in sorted((1, 3), key=lambda channels: channels != now[0]):
         for side in (None, *SIDES):
-            if (channels, side) != now and _answers(Wrapped(networks, side, channels=channels), size):
+            if (channels, side) != now and answers(Wrapped(networks, side, channels=channels), size):
                 keys = [f"channels = {channels}"] * (channels != now[0]) + [f"resize = {side}"] * bool(side)
                 if now[1] and not side:
                     keys.append("no resize")
@@ -122,7 +122,8 @@ def _hint(model: nn.Module, size: int) -> str:
     return ""
 
 
-def _answers(model: nn.Module, size: int) -> bool:
+def answers(model: nn.Module, size: int) -> bool:
+    """Whether a model takes images of this size, in pixels, and gives logits as the contract wants them."""
     try:
         with torch.no_grad():
             complain_of_logits(model(_noise(2, size)), 2)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchmark.errors import DataError
+
+if TYPE_CHECKING:  # the command line reads the names below, and need not wait for it
+    import numpy as np
 
 COLLECTIONS = {
     "lidc-idri": "benchmark.data.lidc",

@@ -16,6 +16,7 @@ from benchmark.evaluation.blocks import Failure
 from benchmark.evaluation.engine import choose_device, compute, conclude, evaluate, save_times
 from benchmark.evaluation.plan import Plan, blocks_folder, make_plan, parse_share
 from benchmark.evaluation.verify import Verification, is_current, verify
+from benchmark.evidence.claims import Claim, compare, save_claims
 from benchmark.evidence.facts import save_facts
 from benchmark.evidence.runs import checked_name, sign
 from benchmark.files import require_writable
@@ -219,8 +220,18 @@ def finish(record: Record, model: SubmittedModel, split: Split, folder: Path, de
     """Save a record, and beside it what is known of its images; its blocks are then done with, unless some are missing."""
     path = record.save(folder)
     save_facts(folder, split.sha256, split.image_ids, split.facts)
+    save_claims(claims_of(model, record), record, folder)
     forget_blocks(record, model, split, device)
     return path
+
+
+def claims_of(model: SubmittedModel, record: Record) -> tuple[Claim, ...]:
+    """What the entry's authors claim of the test part, held against its record; only where it was trained on that track."""
+    said = model.weights.claimed
+    if model.weights.trained_on != record.track or not record.protocol["ranked"]:
+        return ()
+    claimed = {"clean": said.clean_accuracy, "robust": said.robust_accuracy}
+    return compare(record, {what: share for what, share in claimed.items() if share is not None})
 
 
 def forget_blocks(record: Record, model: SubmittedModel, split: Split, device: str) -> None:

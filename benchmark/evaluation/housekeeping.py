@@ -18,6 +18,7 @@ KINDS = {
     "second-opinion": "finished parts of second opinions that are not written yet",
     "paper": "finished blocks of the published protocol that have no result yet",
     "training": "epochs of interrupted trainings that have no weights yet",
+    "weights": "weights that lie at an address; fetched again when asked for",
     "layouts": "which memory layout was faster for a model",
     "phantom": "drawn train, validation and large parts; drawn again when asked for",
 }

@@ -51,11 +51,11 @@ def verify_record(
     record = Record.load(path)
     body = json.loads(Path(path).read_bytes())
     yield f"{path}: its tables are those that it was written with"
-    complaints = list(_own_complaints(record, body))
+    complaints = list(own_complaints(record, body))
     protocol = get_protocol(record.protocol["name"])
     model, split = loaded(record.submission, record.modality, track or record.track, protocol, isolation)
     split = split.first_patients(protocol.images)
-    complaints += _of_complaints(record, model, split, protocol.sha256)
+    complaints += source_complaints(record, model, split, protocol.sha256)
     if complaints:
         raise DataError(f"the record {path} does not hold: " + "; ".join(complaints))
     yield "its summary follows from its rows; weights, images, labels and protocol are those that are here"
@@ -71,7 +71,7 @@ def verify_record(
         yield from _again(record, plan, blocks, luck, progress)
 
 
-def _own_complaints(record: Record, body: Mapping[str, Any]) -> Iterator[str]:
+def own_complaints(record: Record, body: Mapping[str, Any]) -> Iterator[str]:
     """Where the summary is not what the rows give."""
     told = json.loads(json.dumps(record.summary()))
     for key in sorted(told.keys() | body["summary"].keys()):
@@ -90,7 +90,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _of_complaints(record: Record, model: SubmittedModel, split: Split, protocol: str) -> Iterator[str]:
+def source_complaints(record: Record, model: SubmittedModel, split: Split, protocol: str) -> Iterator[str]:
+    """Where a record is of other weights, code, images, labels or attacks (their checksum) than are here."""
     for what, told, here in (
         ("weights or code", record.provenance["identity"], model.identity),
         ("images", record.split["sha256"], split.sha256),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import SubmissionError
+from benchmark.files import replace_file
+from benchmark.folders import cache_folder
 from benchmark.isolation import sandbox
 from benchmark.isolation.bridge import Bridge
 from benchmark.isolation.link import Limits, Worker
@@ -70,7 +73,25 @@ def opened(model: SubmittedModel, gradients: bool = True) -> SubmittedModel:
 def place_of(submission: Submission, weights: Weights, how: str, device: str = "cpu") -> Place:
     """What a zygote is started for: the code, and the weights of one modality."""
     files = (*submission.code, *weights.files)
-    return Place(submission.folder, files, how, device.startswith("cuda"), Limits())
+    return Place(_together(submission, weights), files, how, device.startswith("cuda"), Limits())
+
+
+def _together(submission: Submission, weights: Weights) -> Path:
+    """A folder with the code and the weights; one in the cache where weights lie at an address."""
+    places = {name: submission.path_of(weights, name) for name in weights.files}
+    if all(path.is_relative_to(submission.folder.resolve()) for path in places.values()):
+        return submission.folder
+    places |= {name: submission.folder / name for name in submission.code}
+    sums = dict(
+        zip(weights.files, weights.sha256, strict=True)
+    )  # held against the files when the model was loaded
+    sums |= {name: hashlib.sha256(places[name].read_bytes()).hexdigest() for name in submission.code}
+    contents = repr(sorted(sums.items()))
+    folder = cache_folder() / "weights" / f"with-code-{hashlib.sha256(contents.encode()).hexdigest()}"
+    for name, path in places.items():
+        if not (folder / name).exists():
+            replace_file(folder / name, path.read_bytes())
+    return folder
 
 
 def bridge_of(model: SubmittedModel) -> Bridge:

@@ -111,12 +111,13 @@ class Record:
 
     @property
     def ranked(self) -> bool:
-        """Whether this record may take a rank: a ranked protocol, whole, no doubt, not a baseline, 20 patients, verified."""
+        """Whether it may take a rank: a ranked protocol, whole, no doubt, no baseline, closed, 20 patients, verified."""
         return bool(
             self.protocol["ranked"]
             and not self.missing
             and not self.in_doubt
             and self.description.get("kind") != "baseline"
+            and self.description.get("division", "closed") == "closed"
             and self.split["patients"] >= 20
             and self.provenance.get("verified", False)
         )

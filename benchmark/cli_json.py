@@ -1,0 +1,87 @@
+"""What every command has: `--json`, names of submissions at a press of Tab, and the meaning of exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import wraps
+from typing import Any
+
+import click
+
+from benchmark.errors import BenchmarkError
+
+EXIT_CODES = """Exit codes: 0 done · 1 a bug of ours, with a traceback · 2 refused, with a sentence on stderr that says
+how to go on · 3 done, but something that was expected is missing or differs · 130 interrupted."""
+INTERRUPTED = "interrupted; finished blocks and epochs are kept, the same command goes on from there"
+
+_FACTS = "benchmark.cli_json.facts"
+_OPTION = click.Option(
+    ["--json", "as_json"],
+    is_flag=True,
+    help="One JSON document instead of text, errors and exit code included.",
+)
+
+
+def facts(**named: Any) -> None:
+    """What a command found out, as plain data for `--json`; lists of one name are joined."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    known = context.meta.setdefault(_FACTS, {})
+    for name, value in named.items():
+        known[name] = [*known[name], *value] if isinstance(known.get(name), list) else value
+
+
+def with_json(command: click.Command) -> click.Command:
+    """Give a command, or every command of a group, the option `--json`.
+
+    The document: {"command", "exit_code", "error" (empty where there is none), "lines" (what it would have printed),
+    and what the command itself told by `facts`}.
+    """
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            with_json(each)
+        return command
+    if command.callback is not None and _OPTION not in command.params:
+        command.params.append(_OPTION)
+        command.callback = _answering(command.callback)
+    return command
+
+
+def _answering(inner: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(inner)
+    def callback(*args: Any, as_json: bool, **given: Any) -> Any:
+        if not as_json:
+            return inner(*args, **given)
+        said, code, error = io.StringIO(), 0, ""
+        try:
+            with redirect_stdout(said):
+                inner(*args, **given)
+        except BenchmarkError as told:
+            code, error = 2, str(told)
+        except KeyboardInterrupt:
+            code, error = 130, INTERRUPTED
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        context = click.get_current_context()
+        # `oncorobust` may be called by any name; what follows it says which command this is.
+        command = " ".join(context.command_path.split()[1:])
+        body = {"command": command, "exit_code": code, "error": error, "lines": said.getvalue().splitlines()}
+        click.echo(json.dumps(body | context.meta.get(_FACTS, {}), indent=1, ensure_ascii=False))
+        sys.exit(code)
+
+    return callback
+
+
+def complete_submission(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Entries whose name begins so, for the shell; folders are left to it."""
+    from benchmark.submission_folder import names
+
+    return [name for name in names() if name.startswith(begun)]
+
+
+SUBMISSION = click.argument("submission", shell_complete=complete_submission)

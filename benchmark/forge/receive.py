@@ -1,0 +1,176 @@
+"""What a job that ran foreign code gives back is data: read within bounds, held against what it follows from, written anew.
+
+A record is believed as far as its rows go and no further: labels, ids, checksums and every figure are ours. Of an entry
+without code the clean and BIM margins of every image are computed again, since that runs nothing foreign.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark.data.tracks import load_split
+from benchmark.errors import BenchmarkError, DataError
+from benchmark.evaluation.engine import save_times
+from benchmark.evaluation.entry import claims_of, loaded, records_folder
+from benchmark.evaluation.external import judge_external, read_sent
+from benchmark.evaluation.harness import harness_sha256
+from benchmark.evaluation.recheck import own_complaints, source_complaints
+from benchmark.evaluation.verify import verify
+from benchmark.evidence import ExternalImages
+from benchmark.evidence.claims import save_claims
+from benchmark.evidence.facts import save_facts
+from benchmark.evidence.files import add_external, read_external
+from benchmark.evidence.runs import sign
+from benchmark.folders import attacks_folder
+from benchmark.forge.plan import PROTOCOL, TRACK, Job, place_attack
+from benchmark.protocol import get_protocol
+from benchmark.record import Record
+from benchmark.record.files import table_sha256
+from benchmark.threat_model import parse_epsilon
+
+LARGEST = 20_000_000  # bytes of one file that comes back
+RAN_BY = "CI of this project"
+
+
+def receive(job: Job, returned: Path) -> Iterator[str]:
+    """Hold what a job gave back against what is here, and write it among the results.
+
+    Args:
+        returned: its folder, laid out as the results: <track>/<modality>/….
+
+    Yields:
+        Lines for the log.
+
+    Raises:
+        DataError: it does not hold; every complaint at once, and nothing was written.
+    """
+    if job.file:
+        yield from _receive_verdicts(job, returned)
+        return
+    folder = returned / TRACK / job.modality
+    record = _record(job, folder)
+    protocol = get_protocol(PROTOCOL)
+    model, whole = loaded(job.entry, job.modality, TRACK, protocol)
+    split = whole.first_patients(protocol.images)
+    body = json.loads((folder / f"{job.entry}.json").read_bytes())
+    complaints = [*own_complaints(record, body), *source_complaints(record, model, split, protocol.sha256)]
+    complaints += list(_of_the_job(record, job))
+    validation = load_split(job.modality, TRACK, "validation")
+    if record.validation and record.validation.sha256 != validation.sha256:
+        complaints.append("its validation margins are of other images than are here")
+    if complaints:
+        raise DataError(f"what job {job.title} gave back does not hold: " + "; ".join(complaints))
+    if not model.submission.code:
+        verify(model, split, record)
+        yield f"{job.title}: clean and BIM margins of all images computed again"
+    out = records_folder(TRACK, PROTOCOL) / job.modality
+    path = record.save(out)
+    save_facts(out, whole.sha256, whole.image_ids, whole.facts)
+    save_claims(claims_of(model, record), record, out)
+    sign(record, out, RAN_BY)
+    if (seconds := _seconds(folder / f"{job.entry}.times.json")) is not None:
+        save_times(path, seconds, "cpu")
+    yield f"{job.title}: {100 * record.robust_accuracy(record.headline):.1f} % at ε = {record.headline}"
+
+
+def _record(job: Job, folder: Path) -> Record:
+    """The record in a folder, of plain files of bounded size and of no others."""
+    names = [f"{job.entry}{end}" for end in (".json", ".csv", ".validation.csv")]
+    wrong = [told for name in names if (told := _unfit(folder / name))]
+    if wrong:
+        raise DataError(f"what job {job.title} gave back cannot be read: " + "; ".join(wrong))
+    return Record.load(folder / f"{job.entry}.json")
+
+
+def _unfit(path: Path) -> str:
+    """Why a file that came back is not read; empty if it may be."""
+    if path.is_symlink() or any(parent.is_symlink() for parent in list(path.parents)[:3]):
+        return f"{path.name} is a link"
+    if not path.is_file():
+        return f"{path.name} is not there" if path.suffix != ".csv" or ".validation" not in path.name else ""
+    return f"{path.name} has {path.stat().st_size:,} bytes" if path.stat().st_size > LARGEST else ""
+
+
+def _of_the_job(record: Record, job: Job) -> Iterator[str]:
+    """Where a record is not the one that the job was asked for, or not whole."""
+    for what, found, asked in (
+        ("entry", record.submission, job.entry),
+        ("modality", record.modality, job.modality),
+        ("track", record.track, TRACK),
+        ("protocol", record.protocol.get("name"), PROTOCOL),
+        ("harness", record.provenance.get("harness_sha256"), harness_sha256()),
+    ):
+        if found != asked:
+            yield f"its {what} is {str(found)[:60]!r}, expected {str(asked)[:60]!r}"
+    if record.missing:
+        yield f"{len(record.missing)} of its blocks could not be computed ({str(record.missing[0].get('reason'))[:200]})"
+    if not record.provenance.get("verified"):
+        yield "it was made without isolation"
+
+
+def _seconds(path: Path) -> float | None:
+    if _unfit(path):
+        return None
+    try:
+        seconds = float(json.loads(path.read_bytes())["seconds"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e7 else None
+
+
+def _receive_verdicts(job: Job, returned: Path) -> Iterator[str]:
+    """Verdicts on adversarial images that were sent; of an entry without code they are ours, computed here."""
+    model, split = loaded(job.entry, job.modality, TRACK, get_protocol(PROTOCOL))
+    out = records_folder(TRACK, PROTOCOL) / job.modality
+    record = Record.load(out / f"{job.entry}.json")
+    sent = place_attack(job, attacks_folder())
+    if model.submission.code:
+        if told := _unfit(returned / TRACK / job.modality / f"{job.entry}.external.json"):
+            raise DataError(f"what job {job.title} gave back cannot be read: {told}")
+        found = _matching(job, record, read_external(record, returned / TRACK / job.modality), sent)
+    else:
+        found = judge_external(sent, record, model, split)
+    add_external(found, record, out)
+    yield f"{job.title}: {len(found.broken)} of {found.images} images by {found.name} break {job.entry}"
+
+
+def _matching(job: Job, record: Record, found: Sequence[ExternalImages], path: Path) -> ExternalImages:
+    sent = read_sent(path)
+    right = {image for image, good in zip(record.image_ids, record.clean_correct, strict=True) if good}
+    epsilon = float(parse_epsilon(record.headline))
+    for one in found:
+        told = (one.record_sha256, one.sha256, one.name, one.link, one.images)
+        fallen = [broken.image_id for broken in one.broken]
+        if (
+            told == (table_sha256(record), sent.sha256, sent.name, sent.link, len(sent.images))
+            and set(fallen) <= right & set(sent.image_ids)
+            and len(fallen) == len(set(fallen))
+            and all(broken.linf <= epsilon and broken.margin <= 0 for broken in one.broken)
+        ):
+            return one
+    raise DataError(f"what job {job.title} gave back holds no verdicts on {path.name} that can be")
+
+
+def receive_all(jobs: Sequence[Job], returned: Path) -> tuple[list[str], list[str]]:
+    """Everything that the jobs gave back; what does not hold is left out and named.
+
+    Args:
+        returned: a folder for each job, by its title.
+
+    Returns:
+        Lines of what was written, and a sentence for each job that gave nothing that holds.
+    """
+    written: list[str] = []
+    refused: list[str] = []
+    for job in jobs:
+        if not (returned / job.title).is_dir():
+            refused.append(f"job {job.title} gave nothing back")
+            continue
+        try:
+            written += receive(job, returned / job.title)
+        except BenchmarkError as error:
+            refused.append(str(error))
+    return written, refused
