@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli_cluster import cluster_options, crew_of, with_options
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
@@ -43,9 +45,7 @@ ENTRY_OPTIONS = (
 
 
 def _entry_options(command: Any) -> Any:
-    for option in reversed(ENTRY_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, ENTRY_OPTIONS)
 
 
 @click.command()
@@ -60,6 +60,7 @@ def _entry_options(command: Any) -> Any:
 @click.option(
     "--second-opinion", is_flag=True, help="Then let AutoAttack by its authors try what still stands."
 )
+@cluster_options
 def evaluate(
     submission: str,
     modality: str,
@@ -73,6 +74,9 @@ def evaluate(
     ran_by: str,
     isolation: str,
     second_opinion: bool,
+    cluster: str | None,
+    certificates: Path | None,
+    block_limit: float,
 ) -> None:
     """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
 
@@ -89,10 +93,14 @@ def evaluate(
     else:
         from benchmark.evaluation.entry import run_entry
 
-        def run(name: str, each: str) -> Outcome:
-            return run_entry(name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation)
+        with crew_of(cluster, certificates, block_limit, device) as crew:
 
-        _tell([run(*entry) for entry in entries])
+            def run(name: str, each: str) -> Outcome:
+                return run_entry(
+                    name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation, crew=crew
+                )
+
+            _tell([run(*entry) for entry in entries])
     if second_opinion:
         from benchmark.evaluation.evidence import ask_second_opinion
 

@@ -19,6 +19,7 @@ KINDS = {
     "paper": "finished blocks of the published protocol that have no result yet",
     "training": "epochs of interrupted trainings that have no weights yet",
     "layouts": "which memory layout was faster for a model",
+    "cluster": "data and weights by checksum, for a cluster's workers; sent again when asked for",
     "phantom": "drawn train, validation and large parts; drawn again when asked for",
 }
 
