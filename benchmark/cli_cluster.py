@@ -113,3 +113,68 @@ def worker(address: str, certificates: Path | None, patience: float) -> None:
     from benchmark.cluster.serve import serve_worker
 
     click.echo(f"worker ended: {serve_worker(address, certificates, patience)}")
+
+
+@click.command()
+@click.argument("submissions", nargs=-1, required=True)
+@click.option("--modality", default="all", show_default=True, help="ct, mammogram, mri or all.")
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of images."
+)
+@click.option("--protocol", default="standard", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--form", type=click.Choice(["array", "dask"]), default="array", show_default=True)
+@click.option(
+    "--tasks", type=click.IntRange(1), default=4, show_default=True, help="Shares of the blocks, or workers."
+)
+@click.option("--gpus", type=click.IntRange(0, 1), default=0, show_default=True, help="GPUs of each.")
+@click.option(
+    "--time", "limit", default="04:00:00", show_default=True, help="Time limit; a share goes on after it."
+)
+@click.option(
+    "--sbatch", "lines", multiple=True, metavar="WORD", help="Further words for sbatch; may be repeated."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("slurm"), show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print the scripts and write nothing.")
+@click.option("--submit", is_flag=True, help="Hand them to sbatch as well.")
+def slurm(
+    submissions: tuple[str, ...],
+    modality: str,
+    track: str,
+    protocol: str,
+    device: str,
+    form: str,
+    tasks: int,
+    gpus: int,
+    limit: str,
+    lines: tuple[str, ...],
+    out: Path,
+    dry_run: bool,
+    submit: bool,
+) -> None:
+    """Write sbatch scripts that evaluate SUBMISSIONS: an array of shares and their merge, or Dask's workers under srun.
+
+    All machines share the cache (ONCOROBUST_CACHE), the submissions and the results.
+
+    Example: oncorobust slurm vgg16-slim-naive --modality ct --tasks 4 --dry-run
+    """
+    from benchmark.cluster import slurm as scripts
+    from benchmark.evaluation.entry import entries
+
+    found = tuple(entry for name in submissions for entry in entries(modality, track, name))
+    options = ("--track", track, "--protocol", protocol, "--device", device)
+    request = scripts.Request(found, options, tasks, gpus, limit, out.resolve(), lines)
+    made = (scripts.array_scripts if form == "array" else scripts.dask_scripts)(request)
+    if dry_run:
+        for name, text in made.items():
+            click.echo(f"# {out / name}\n{text}")
+        return
+    paths = scripts.write_scripts(request, made)
+    for path in paths:
+        click.echo(f"wrote {path}")
+    if submit:
+        click.echo(f"submitted {' and then '.join(scripts.submit(paths))}")
+        return
+    click.echo(f"number=$(sbatch --parsable {paths[0]})")
+    for path in paths[1:]:
+        click.echo(f"sbatch --dependency=afterany:$number {path}")
