@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from benchmark.cli_bench import bench
-from benchmark.cli_cluster import cluster, slurm
+from benchmark.cli_cluster import cluster, plan, slurm
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, trainings, transfer, verify
@@ -85,6 +85,7 @@ for command in (
     bench,
     cluster,
     slurm,
+    plan,
     status,
     clean,
     data,

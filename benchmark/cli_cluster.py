@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from benchmark.cluster.farm import Farm
 
 CERTIFICATES = click.option(
     "--certificates",
@@ -16,6 +19,18 @@ CERTIFICATES = click.option(
     help="Folder of TLS certificates; needed unless all stays on this machine. Or set ONCOROBUST_CERTIFICATES.",
 )
 
+ALL = (
+    click.option(
+        "--all", "everything", is_flag=True, help="Every submission, those with small weights first."
+    ),
+    click.option(
+        "--budget",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="HOURS",
+        help="With --all: begin nothing after so many hours; finished blocks are kept.",
+    ),
+    click.option("--summary", is_flag=True, help="With --all: only tell how far it is, from the files."),
+)
 CLUSTER = (
     click.option(
         "--cluster",
@@ -33,16 +48,19 @@ CLUSTER = (
 )
 
 
-def cluster_options(command: Any) -> Any:
-    """The options that say where a cluster is."""
-    return with_options(command, CLUSTER)
+def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """A decorator that gives a command further options, in their order."""
+
+    def decorated(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
-def with_options(command: Any, options: Any) -> Any:
-    """A command with further options, in their order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
+cluster_options = with_options(CLUSTER)
+all_options = with_options(ALL)
 
 
 @contextmanager
@@ -57,6 +75,30 @@ def crew_of(cluster: str | None, certificates: Path | None, limit: float, device
 
     with connected(cluster, certificates, choose_device(device).type, limit) as found:
         yield found.run
+
+
+def run_all_entries(
+    farm: Farm,
+    cluster: str | None,
+    certificates: Path | None,
+    limit: float,
+    hours: float | None,
+    only_summary: bool,
+) -> None:
+    """`oncorobust evaluate --all`: a line for each entry as it ends, then the summary."""
+    from benchmark.cluster.crew import connected
+    from benchmark.cluster.farm import run_farm, summary
+    from benchmark.evaluation.engine import choose_device
+
+    if not only_summary:
+        where: AbstractContextManager[Any] = nullcontext()
+        if cluster:
+            where = connected(cluster, certificates, choose_device(farm.device).type, limit)
+        with where as found:
+            in_time = run_farm(farm, found, hours, click.echo)
+        click.echo("" if in_time else "the budget is spent; the same command goes on from there")
+    for line in summary(farm):
+        click.echo(line)
 
 
 @click.group()
@@ -178,3 +220,43 @@ def slurm(
     click.echo(f"number=$(sbatch --parsable {paths[0]})")
     for path in paths[1:]:
         click.echo(f"sbatch --dependency=afterany:$number {path}")
+
+
+@click.command()
+@click.option(
+    "--like", "name", default="vgg16-slim-naive", show_default=True, help="The submission that is measured."
+)
+@click.option("--modality", default="ct", show_default=True)
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of images."
+)
+@click.option("--protocol", default="standard", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--entries", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--images", type=click.IntRange(1), help="Of each entry; as many as the track has unless given."
+)
+@click.option("--workers", type=click.IntRange(1), help="As many as this machine would start unless given.")
+def plan(
+    name: str,
+    modality: str,
+    track: str,
+    protocol: str,
+    device: str,
+    entries: int,
+    images: int | None,
+    workers: int | None,
+) -> None:
+    """Measure one block and predict passes, hours and memory of so many entries that are like it.
+
+    The next evaluation of that very entry tells how far its prediction was.
+
+    Example: oncorobust plan --entries 200 --images 10000 --workers 64
+    """
+    from benchmark.cluster.forecast import described, keep, measure, predict
+
+    measured = measure(name, modality, track, protocol, device)
+    forecast = predict(measured, entries, images, workers)
+    keep(measured, predict(measured, workers=workers))
+    for line in described(measured, forecast):
+        click.echo(line)

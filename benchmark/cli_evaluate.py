@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli_cluster import cluster_options, crew_of, with_options
+from benchmark.cli_cluster import all_options, cluster_options, crew_of, run_all_entries, with_options
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
@@ -44,12 +44,13 @@ ENTRY_OPTIONS = (
 )
 
 
-def _entry_options(command: Any) -> Any:
-    return with_options(command, ENTRY_OPTIONS)
+_entry_options = with_options(ENTRY_OPTIONS)
 
 
 @click.command()
-@_entry_options
+@click.argument("submission", required=False)
+@with_options(ENTRY_OPTIONS[1:])
+@all_options
 @click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
 @click.option("--blocks", metavar="i/n", help="Only compute the i-th of n shares of the blocks; see merge.")
 @click.option(
@@ -62,7 +63,7 @@ def _entry_options(command: Any) -> Any:
 )
 @cluster_options
 def evaluate(
-    submission: str,
+    submission: str | None,
     modality: str,
     track: str,
     protocol: str,
@@ -77,6 +78,9 @@ def evaluate(
     cluster: str | None,
     certificates: Path | None,
     block_limit: float,
+    everything: bool,
+    budget: float | None,
+    summary: bool,
 ) -> None:
     """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
 
@@ -84,8 +88,16 @@ def evaluate(
 
     Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
     """
-    entries = _entries(submission, modality, track)
     asked = protocol + FULL_GRID if full_grid else protocol
+    if everything or submission is None:
+        if submission or not everything:
+            raise click.UsageError("name one SUBMISSION, or --all of them")
+        from benchmark.cluster.farm import Farm
+
+        farm = Farm(modality, track, asked, device, isolation, ran_by)
+        run_all_entries(farm, cluster, certificates, block_limit, budget, summary)
+        return
+    entries = _entries(submission, modality, track)
     if blocks:
         _compute_share(entries, track, asked, blocks, device, isolation)
     elif attack_seeds:
@@ -190,6 +202,7 @@ def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]
 
 
 def _tell(outcomes: list[Outcome]) -> None:
+    from benchmark.cluster.forecast import compared
     from benchmark.evaluation.entry import costs
     from leaderboard.terminal import render_text
 
@@ -197,6 +210,8 @@ def _tell(outcomes: list[Outcome]) -> None:
     click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
+        for line in compared(outcome):
+            click.echo(line)
 
 
 @click.command()

@@ -75,11 +75,20 @@ def _compute(asked: dict[str, Any]) -> dict[str, Any]:
     job = job_of(asked["order"], path)
     if job.device.startswith("cuda"):
         hold_gpu()
+    failure = None
     if isinstance(job, Job):
         failure = run_job(job)
-        return {"failure": failure.reason} if failure else {}
-    _save_margins(path, run_fresh_job(job))
-    return {}
+    else:
+        _save_margins(path, run_fresh_job(job))
+    return {"memory": _most_memory()} | ({"failure": failure.reason} if failure else {})
+
+
+def _most_memory() -> float:
+    """The most that this process, or the largest of those it started, ever held, in MB."""
+    import resource
+
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(each).ru_maxrss for each in whose) / 1000
 
 
 def _save_margins(path: Path, found: Any) -> None:

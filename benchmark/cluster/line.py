@@ -24,6 +24,7 @@ class Line:
 
     def __init__(self, url: str, certificates: Path | None, limit: float, patience: float) -> None:
         self.url, self.limit, self.patience = url, limit, patience
+        self.certificates = certificates
         self.security = security_of(certificates, False, url)
         self.client: Any = None
         self.greeted: set[str] = set()
