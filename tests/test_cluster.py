@@ -5,27 +5,24 @@ import resource
 import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-from models import BIM, FGSM, PGD, random_split, small_protocol, vgg_weights
+from models import random_split, vgg_weights
 
-from benchmark import evaluate, load_submission
+from benchmark import evaluate
 from benchmark.errors import ClusterError, SubmissionError
 
 pytest.importorskip("distributed", reason="needs oncorobust[cluster]")
 
+from cluster_workers import TWELVE_BLOCKS, Workers, asking, evaluated, eventually
+
 from benchmark.cluster import greeting
 from benchmark.cluster.certificates import make_certificates
-from benchmark.cluster.crew import Cluster, connected
+from benchmark.cluster.crew import connected
 from benchmark.cluster.line import Line
-from benchmark.cluster.serve import local_cluster, start_worker
-
-TWELVE_BLOCKS = small_protocol(FGSM, BIM, PGD, block=1, epsilons=("0.05", "0.1", "0.3"), headline="0.1")
-PATIENCE = 30.0
+from benchmark.cluster.serve import local_cluster
 
 
 @pytest.fixture
@@ -42,50 +39,6 @@ def somewhere_else(monkeypatch, tmp_path):
         monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / name))
 
     return move
-
-
-def evaluated(tiny, where, **options):
-    """The bytes of the record's files."""
-    folder, split = tiny
-    path = evaluate(load_submission(folder, "ct"), split, TWELVE_BLOCKS, progress=False, **options).save(
-        where
-    )
-    return path.read_bytes(), path.with_suffix(".csv").read_bytes()
-
-
-class Workers:
-    """Processes that join a cluster and leave it."""
-
-    def __init__(self, url, certificates, cache):
-        self.url, self.certificates, self.cache, self.processes = url, certificates, cache, []
-
-    def start(self, cache=None, before=None, **environment):
-        told = {"ONCOROBUST_CACHE": str(cache or self.cache), **environment}
-        self.processes.append(start_worker(self.url, self.certificates, told, before))
-        return self.processes[-1]
-
-    @contextmanager
-    def asked(self, workers=1, limit=600.0, patience=PATIENCE):
-        """A cluster of those who are there, and what it says."""
-        line, told = Line(self.url, self.certificates, limit, patience), []
-        line.dial(PATIENCE)
-        try:
-            line.wait_for_workers(workers)
-            yield Cluster(line, told.append), told
-        finally:
-            line.hang_up()
-
-    def computing(self, process):
-        """The process that computes for a worker, once there is one."""
-        return eventually(lambda: psutil.Process(process.pid).children())[0]
-
-
-def eventually(found, seconds=60):
-    end = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-    return result
 
 
 @pytest.fixture
@@ -245,32 +198,15 @@ def test_a_worker_whose_disk_is_full_from_the_start_is_named_before_any_work(tin
     assert not list(cache.glob("blocks/*/block-*"))
 
 
-ASK = """
-import sys; sys.path[:0] = [{tests!r}]
-from pathlib import Path
-import test_cluster as t
-workers = t.Workers({url!r}, Path({certificates!r}), None)
-with workers.asked() as (cluster, _):
-    t.evaluated((Path({folder!r}), t.random_split(12)), Path({out!r}), crew=cluster.run)
-"""
-
-
 def test_a_client_that_dies_and_comes_back_finds_its_blocks(tiny, tmp_path, workers, somewhere_else):
     whole = evaluated(tiny, tmp_path / "whole")
     somewhere_else("second")
     workers.start()
-    text = ASK.format(
-        tests=str(Path(__file__).parent),
-        url=workers.url,
-        certificates=str(workers.certificates),
-        folder=str(tiny[0]),
-        out=str(tmp_path / "none"),
-    )
-    asking = subprocess.Popen([sys.executable, "-c", text])
+    client = subprocess.Popen(asking(workers.url, workers.certificates, tiny[0], tmp_path / "none"))
     blocks = Path(os.environ["ONCOROBUST_CACHE"])
     eventually(lambda: len(list(blocks.glob("blocks/*/block-*.safetensors"))) >= 2)
-    asking.kill()
-    asking.wait()
+    client.kill()
+    client.wait()
     kept = len(list(blocks.glob("blocks/*/block-*.safetensors")))
     asked_for = []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from benchmark.cluster.store import path_of, scratch, store_folder
-from benchmark.errors import SubmissionError
+from benchmark.errors import DataError, SubmissionError
 from benchmark.submission import SubmittedModel
 
 TOML = "submission.toml"
@@ -34,7 +34,7 @@ def unseal(sha256: str, name: str) -> Path:
     """The folder of a submission that was sealed; unpacked once on each machine.
 
     Raises:
-        SubmissionError: the file holds something else than plain files of that submission.
+        SubmissionError: the file holds something else than plain files of that submission. DataError: no room.
     """
     folder = store_folder() / f"{sha256}-unpacked"
     if not folder.exists():
@@ -44,9 +44,11 @@ def unseal(sha256: str, name: str) -> Path:
                 _require_plain(file.getmembers(), name)
                 file.extractall(beside, filter="data")
             os.rename(beside, folder)  # noqa: PTH104 - fails where another worker was first
-        except OSError:
+        except OSError as error:
             if not folder.exists():
-                raise
+                raise DataError(
+                    f"cannot write {folder}: {error.strerror or error}; make room there"
+                ) from None
         finally:
             rmtree(beside, ignore_errors=True)
     return folder / name

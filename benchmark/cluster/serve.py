@@ -20,11 +20,13 @@ from benchmark.cluster.certificates import make_certificates, security_of
 from benchmark.errors import ClusterError
 from benchmark.files import replace_file
 
+# Over Dask's defaults, and under what a person set in its environment or files.
 SETTINGS = {
-    "distributed.scheduler.worker-saturation": 1.0,  # a worker gets its next block when it asks for it
-    "distributed.scheduler.worker-ttl": os.environ.get("DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL", "60s"),
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed": {
+        # A worker gets its next block when it asks for it, and is given up when it was silent for a minute.
+        "scheduler": {"worker-saturation": 1.0, "worker-ttl": "60s"},
+        "worker": {"profile": {"enabled": False}},
+    }
 }
 LEFT_ON_PURPOSE = ("scheduler-close", "scheduler-close-worker", "worker-close-gracefully", "told")
 PATIENCE = 120.0  # seconds that a worker looks for a scheduler it lost
@@ -35,8 +37,9 @@ def configure() -> None:
     import logging
 
     import dask
+    import distributed  # noqa: F401 - its defaults come first
 
-    dask.config.set(SETTINGS)
+    dask.config.update_defaults(SETTINGS)
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
