@@ -313,7 +313,7 @@ def test_a_model_given_in_python_is_not_pickled(workers):
     import torch
 
     workers.start()
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 2))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, 2))
 
     with (
         workers.asked() as (cluster, _),

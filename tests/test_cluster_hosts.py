@@ -16,7 +16,7 @@ from benchmark.cluster.certificates import make_certificates
 
 SHORT = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "6s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s",
 }
 PROGRAM = [sys.executable, "-c", "from benchmark.cli import main; main()"]

@@ -18,6 +18,7 @@ import numpy as np
 from benchmark.cluster.sealed import seal, unseal
 from benchmark.cluster.store import keep, keep_file, path_of, scratch
 from benchmark.data.split import Split
+from benchmark.data.tracks import TRACKS
 from benchmark.errors import ClusterError
 from benchmark.evaluation.blocks import Job
 from benchmark.evaluation.health import FreshJob
@@ -61,7 +62,9 @@ def written(plan: Plan) -> Written:
         "submission": {"name": model.submission.name, "sha256": sealed, "identity": plan.identity},
         "code": bool(model.submission.code),
         "modality": source.modality,
-        "track": source.track,
+        "track": source.track
+        if source.track in TRACKS
+        else "own",  # it chooses the weights; a folder's name stays here
         "layout": source.layout,
         "training_seed": source.training_seed,
         "isolation": source.isolation,
