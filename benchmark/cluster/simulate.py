@@ -154,6 +154,9 @@ def load_scheduler(blocks: int, through: int, workers: int = 4) -> Load:
     from distributed import Client, Worker, as_completed
 
     from benchmark.cluster.serve import configure
+    from benchmark.cluster.simulate import (
+        nothing,
+    )  # by its name, though this file may be the one that was started
 
     configure()
     with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +186,7 @@ def load_scheduler(blocks: int, through: int, workers: int = 4) -> Load:
                 most = memory().rss
                 started = time.perf_counter()
                 helpers = client.sync(_join, Worker, address, workers)
-                for number, _ in enumerate(as_completed(futures), 1):
+                for number, _ in enumerate(as_completed(futures, loop=client.loop), 1):
                     if number == through:
                         break
                 seconds = (time.perf_counter() - started) / through
