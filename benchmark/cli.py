@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from benchmark.cli_bench import bench
+from benchmark.cli_cluster import cluster, plan, slurm
 from benchmark.cli_data import data
 from benchmark.cli_enter import convert, new_submission, package, schema
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
@@ -103,6 +104,9 @@ for command in (
     export,
     methods,
     bench,
+    cluster,
+    slurm,
+    plan,
     status,
     clean,
     data,

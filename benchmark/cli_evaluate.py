@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli_cluster import all_options, cluster_options, crew_of, run_all_entries, with_options
 from benchmark.cli_json import SUBMISSION, facts
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
@@ -43,14 +45,13 @@ ENTRY_OPTIONS = (
 )
 
 
-def _entry_options(command: Any) -> Any:
-    for option in reversed(ENTRY_OPTIONS):
-        command = option(command)
-    return command
+_entry_options = with_options(ENTRY_OPTIONS)
 
 
 @click.command()
-@_entry_options
+@click.argument("submission", required=False)
+@with_options(ENTRY_OPTIONS[1:])
+@all_options
 @click.option("--fresh", is_flag=True, help="Evaluate also where there is a current record.")
 @click.option("--blocks", metavar="i/n", help="Only compute the i-th of n shares of the blocks; see merge.")
 @click.option(
@@ -61,8 +62,9 @@ def _entry_options(command: Any) -> Any:
 @click.option(
     "--second-opinion", is_flag=True, help="Then let AutoAttack by its authors try what still stands."
 )
+@cluster_options
 def evaluate(
-    submission: str,
+    submission: str | None,
     modality: str,
     track: str,
     protocol: str,
@@ -74,6 +76,12 @@ def evaluate(
     ran_by: str,
     isolation: str,
     second_opinion: bool,
+    cluster: str | None,
+    certificates: Path | None,
+    block_limit: float,
+    everything: bool,
+    budget: float | None,
+    summary: bool,
 ) -> None:
     """Attack SUBMISSION with the whole battery and write its record, or verify the record it has.
 
@@ -81,8 +89,16 @@ def evaluate(
 
     Example: oncorobust evaluate vgg16-slim-naive --modality ct --protocol quick
     """
-    entries = _entries(submission, modality, track)
     asked = protocol + FULL_GRID if full_grid else protocol
+    if everything or submission is None:
+        if submission or not everything:
+            raise click.UsageError("name one SUBMISSION, or --all of them")
+        from benchmark.cluster.farm import Farm
+
+        farm = Farm(modality, track, asked, device, isolation, ran_by)
+        run_all_entries(farm, cluster, certificates, block_limit, budget, summary)
+        return
+    entries = _entries(submission, modality, track)
     if blocks:
         _compute_share(entries, track, asked, blocks, device, isolation)
     elif attack_seeds:
@@ -90,10 +106,14 @@ def evaluate(
     else:
         from benchmark.evaluation.entry import run_entry
 
-        def run(name: str, each: str) -> Outcome:
-            return run_entry(name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation)
+        with crew_of(cluster, certificates, block_limit, device) as crew:
 
-        _tell([run(*entry) for entry in entries])
+            def run(name: str, each: str) -> Outcome:
+                return run_entry(
+                    name, each, track, asked, fresh, device, ran_by=ran_by, isolation=isolation, crew=crew
+                )
+
+            _tell([run(*entry) for entry in entries])
     if second_opinion:
         from benchmark.evaluation.evidence import ask_second_opinion
 
@@ -183,6 +203,7 @@ def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]
 
 
 def _tell(outcomes: list[Outcome]) -> None:
+    from benchmark.cluster.forecast import compared
     from benchmark.evaluation.entry import costs
     from leaderboard.terminal import render_text
 
@@ -191,6 +212,8 @@ def _tell(outcomes: list[Outcome]) -> None:
     facts(records=[_plain(outcome) for outcome in outcomes])
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
+        for line in compared(outcome):
+            click.echo(line)
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

@@ -4,7 +4,8 @@
     ├── DataError          images, labels, splits, records on disk
     ├── SubmissionError    a submission's folder, weights or model
     ├── ProtocolError      what was asked for cannot be asked
-    └── IsolationError     no sandbox for a submission that brings code
+    ├── IsolationError     no sandbox for a submission that brings code
+    └── ClusterError       other machines that cannot be reached, trusted or used
 
 Each message says who, what came, what was expected and how to mend it. The
 command line prints the sentence and exits with 2; a traceback is a bug of ours.
@@ -29,3 +30,7 @@ class ProtocolError(BenchmarkError):
 
 class IsolationError(BenchmarkError):
     """A submission brings code and there is no sandbox to run it in."""
+
+
+class ClusterError(BenchmarkError):
+    """Machines that cannot be reached, trusted or used."""

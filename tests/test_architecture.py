@@ -49,6 +49,7 @@ FLOORS = {
     "benchmark.cli": 6,
     "benchmark.cli_evaluate": 6,
     "benchmark.cli_bench": 6,
+    "benchmark.cli_cluster": 6,
     "benchmark.cli_paper": 6,
     "benchmark.cli_evidence": 6,
     "benchmark.cli_export": 6,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +40,16 @@ from benchmark.protocol import ENGINE, Protocol, get_protocol
 from benchmark.record import AttackResult, Flag, Record, Validation
 from benchmark.submission import SubmittedModel
 
+# Who computes: given a plan, its blocks, what can be done beside them, and whom to tell the number of each that ends,
+# the blocks' failures (None where there is none) and the other results, in order.
+Crew = Callable[[Plan, Sequence[Job], Sequence[Task], Callable[[int], None]], list[Any]]
+
+
+def here(plan: Plan, jobs: Sequence[Job], beside: Sequence[Task], done: Callable[[int], None]) -> list[Any]:
+    """The crew of this machine."""
+    tasks: list[Task] = [(run_job, job) for job in jobs]
+    return run_all([*tasks, *beside], str(plan.device), done)
+
 
 def evaluate(
     model: nn.Module,
@@ -49,6 +59,7 @@ def evaluate(
     isolation: str = "auto",
     progress: bool = True,
     validation: Split | None = None,
+    crew: Crew = here,
 ) -> Record:
     """Attack a model on every image of a split and keep what happened, image by image.
 
@@ -67,6 +78,7 @@ def evaluate(
             "none", which is for one's own code and leaves the record unverified and unranked.
         progress: show a bar on a terminal.
         validation: other images of the same kind, whose clean margins thresholds are set from later.
+        crew: who computes the blocks: this machine's cores, or a cluster (`benchmark.cluster.crew`).
 
     Returns:
         The record; `record.save(folder)` writes it.
@@ -90,12 +102,14 @@ def evaluate(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oncorobust-")))
         plan = make_plan(model, split, get_protocol(protocol), choose_device(device), folder)
         fresh = fresh_jobs(plan.source, plan.split, plan.protocol, plan.identity, str(plan.device))
-        failures, drawn = compute(plan, plan.waiting(), progress, [(run_fresh_job, job) for job in fresh])
+        failures, drawn = compute(
+            plan, plan.waiting(), progress, [(run_fresh_job, job) for job in fresh], crew
+        )
         return conclude(plan, failures, drawn, model, validation)
 
 
 def compute(
-    plan: Plan, jobs: Sequence[Job], progress: bool = True, beside: Sequence[Task] = ()
+    plan: Plan, jobs: Sequence[Job], progress: bool = True, beside: Sequence[Task] = (), crew: Crew = here
 ) -> tuple[list[Failure], list[Any]]:
     """Compute blocks of a plan, and what can be done beside them; returns the failures and the other results.
 
@@ -108,8 +122,7 @@ def compute(
     news = news_of([job.news for job in jobs], [len(job.split) for job in jobs])
     with progress_bar(title, len(plan.split), progress, news) as advance:
         advance(len(plan.split) - sum(images))
-        tasks: list[Task] = [(run_job, job) for job in jobs]
-        results = run_all([*tasks, *beside], str(plan.device), lambda number: advance(images[number]))
+        results = crew(plan, jobs, beside, lambda number: advance(images[number]))
     failures = [failure for failure in results[: len(jobs)] if failure is not None]
     return failures, results[len(jobs) :]
 

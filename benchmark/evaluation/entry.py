@@ -13,7 +13,7 @@ from benchmark.data.split import Split
 from benchmark.data.tracks import is_private, load_split, track_name
 from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation.blocks import Failure
-from benchmark.evaluation.engine import choose_device, compute, conclude, evaluate, save_times
+from benchmark.evaluation.engine import Crew, choose_device, compute, conclude, evaluate, here, save_times
 from benchmark.evaluation.plan import Plan, blocks_folder, make_plan, parse_share
 from benchmark.evaluation.verify import Verification, is_current, verify
 from benchmark.evidence.claims import Claim, compare, save_claims
@@ -80,13 +80,14 @@ def run_entry(
     progress: bool = True,
     ran_by: str = "",
     isolation: str = "auto",
+    crew: Crew = here,
 ) -> Outcome:
     """Evaluate one entry on one modality, or verify its record where it has a current one.
 
     Args:
         name: a submission's name or folder. track: as in `load_split`.
         fresh: evaluate also where there is a current record.
-        ran_by: who does it, kept beside a record that is written. isolation: as in `evaluate`.
+        ran_by: who does it, kept beside a record that is written. isolation, crew: as in `evaluate`.
 
     Raises:
         BenchmarkError: whatever cannot be read, judged or written; what was written before still stands.
@@ -106,7 +107,8 @@ def run_entry(
             return Outcome(record, path, time.perf_counter() - started, verification)
     require_writable(folder, "ONCOROBUST_RESULTS")
     with naming(model, modality):
-        record = evaluate(model, split, chosen, device, isolation, progress, validation_part(modality, track))
+        validation = validation_part(modality, track)
+        record = evaluate(model, split, chosen, device, isolation, progress, validation, crew)
     path = finish(record, model, split, folder, device)
     if ran_by:
         sign(record, folder, ran_by)

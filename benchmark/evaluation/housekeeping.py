@@ -20,6 +20,7 @@ KINDS = {
     "training": "epochs of interrupted trainings that have no weights yet",
     "weights": "weights that lie at an address; fetched again when asked for",
     "layouts": "which memory layout was faster for a model",
+    "cluster": "data and weights by checksum, for a cluster's workers; sent again when asked for",
     "phantom": "drawn train, validation and large parts; drawn again when asked for",
 }
 

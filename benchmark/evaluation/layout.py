@@ -10,7 +10,7 @@ from torch import nn
 from benchmark.attacks.two_class import gap
 from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.source import LAYOUTS
-from benchmark.files import replace_file
+from benchmark.files import keep_first
 from benchmark.folders import cache_folder
 
 USUAL = "channels last"  # faster for most convolutions
@@ -41,8 +41,8 @@ def choose_layout(
             slower.append(took[USUAL] / min(took.values()))
     model.to(memory_format=LAYOUTS[USUAL])
     chosen = USUAL if min(slower) < CLEARLY else next(layout for layout in LAYOUTS if layout != USUAL)
-    replace_file(path, chosen.encode())
-    return chosen
+    path.unlink(missing_ok=True)  # damaged, if there is one
+    return keep_first(path, chosen.encode()).decode()  # of machines that try at once, one decides for all
 
 
 def _one_pass(model: nn.Module, images: torch.Tensor) -> float:
