@@ -11,7 +11,7 @@ import click
 from benchmark.cli_bench import bench
 from benchmark.cli_data import data
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
-from benchmark.cli_evidence import external, trainings, transfer, verify
+from benchmark.cli_evidence import external, show_images, trainings, transfer, verify
 from benchmark.cli_export import export, methods
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
@@ -78,6 +78,7 @@ for command in (
     external,
     transfer,
     trainings,
+    show_images,
     paper,
     export,
     methods,
