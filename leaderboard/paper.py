@@ -11,6 +11,7 @@ from benchmark.paper_result import KEPT, PaperResult
 from benchmark.record import Record
 from benchmark.statistics import Estimate
 from leaderboard import figures
+from leaderboard.paths import download, table_name
 from leaderboard.tables import Table
 from leaderboard.views import Drop, PaperRow, PaperView
 from leaderboard.words import interval, number, percent
@@ -41,13 +42,11 @@ def read_papers(results_root: Path, records: Sequence[Record]) -> dict[str, Pape
     return papers
 
 
-def paper_view(
-    table: Table, name: str, titles: Mapping[str, str], papers: Mapping[str, Paper]
-) -> PaperView | None:
+def paper_view(table: Table, titles: Mapping[str, str], papers: Mapping[str, Paper]) -> PaperView | None:
     """The view of one table, or None where no entry has a result.
 
     Args:
-        name: of the table's files. titles: submission → what the page calls it.
+        titles: submission → what the page calls it.
     """
     found = [
         (place, papers[home])
@@ -92,13 +91,13 @@ def paper_view(
         figure=figures.coverage(
             lines,
             KEPT,
-            f"{name}-coverage",
+            f"{table_name(table)}-coverage",
             f"{table.modality.title}: accuracy over coverage",
             "One line per entry: accuracy of the images that are answered, when those that the smallest change flips "
             "are left out first. Fainter and dashed: the same images in the worst case at the headline ε.",
         ),
-        file=f"{name}-paper.csv",
-        coverage_file=f"{name}-coverage.csv",
+        file=download(table, "-paper.csv"),
+        coverage_file=download(table, "-coverage.csv"),
     )
 
 

@@ -74,7 +74,7 @@ READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}
 
-FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/*.py")])
+FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/**/*.py")])
 
 
 def module_name(path, root=ROOT):
