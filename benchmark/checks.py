@@ -228,7 +228,7 @@ CHECKS = {
             _DOUBT,
             "On the way of the attacks, do gradients say what the logits of a new worker do near by?",
             "share of those looked at",
-            0.1,
+            0.25,
             ATHALYE,
         ),
         Check(

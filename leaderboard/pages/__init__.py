@@ -8,12 +8,13 @@ its name in `MAKERS`. Where a page stands is decided in `leaderboard.paths`.
 from __future__ import annotations
 
 from leaderboard.frame import Maker
-from leaderboard.pages import board, entry, feed, method, overview, study
+from leaderboard.pages import board, entry, feed, images, method, overview, study
 
 MAKERS: tuple[Maker, ...] = (
     overview.pages,
     board.pages,
     entry.pages,
+    images.pages,
     method.pages,
     study.pages,
     feed.pages,
