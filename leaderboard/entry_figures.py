@@ -70,7 +70,7 @@ class EntryFigures:
             axes.set_xlabel("probability of disease that the model gives", color=figures.INK)
             figures.draw_percent(axes, "images with disease")
 
-        return canvas(draw, (5.2, 4.2), "figure-reliability")
+        return canvas(draw, SIZE, "figure-reliability")
 
     def _attacks(self, record: Record, found: Measured) -> Figure:
         area, curve = self._over_epsilon["attacks"], found.measures.curve

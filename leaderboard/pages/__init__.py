@@ -8,13 +8,15 @@ its name in `MAKERS`. Where a page stands is decided in `leaderboard.paths`.
 from __future__ import annotations
 
 from leaderboard.frame import Maker
-from leaderboard.pages import board, entry, feed, images, method, overview, study
+from leaderboard.pages import board, compare, data, entry, feed, images, method, overview, study
 
 MAKERS: tuple[Maker, ...] = (
     overview.pages,
     board.pages,
     entry.pages,
+    compare.pages,
     images.pages,
+    data.pages,
     method.pages,
     study.pages,
     feed.pages,

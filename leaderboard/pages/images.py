@@ -36,7 +36,6 @@ class AttackedView:
     after: str
     turned: bool
     smallest: str
-    smallest_units: str
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,8 @@ def _page(
     made = ""
     if shown:
         made = (
-            f"Made by {shown.attack}, which was never stopped, at ε = {shown.epsilon}; its margins are those of the records "
-            f"to {shown.difference:.1g} T. Pictures have 8 bits: there a step of {shown.epsilon} is "
+            f"Made by {shown.attack}, which was never stopped, at ε = {shown.epsilon}; its margins are those of the records"
+            f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: there a step of {shown.epsilon} is "
             f"{255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
         )
     return ImagesPage(
@@ -169,7 +168,7 @@ def _attacked(
     beyond = smallest > float(end)
     told = end if beyond else f"{smallest:.4f}"
     entry = str(title(next(r for r in table.rows if r.submission == each.submission)))
-    sign = "> " if beyond else ""
+    units = " ".join(table.modality.step(told, table.notes))
     return AttackedView(
         entry=entry,
         path=paths.entry(table, each.submission),
@@ -180,8 +179,7 @@ def _attacked(
         before=_answer(table, picture.label, each.clean_margin),
         after=_answer(table, picture.label, each.margin),
         turned=not bool(record.robust(record.headline)[row]),
-        smallest=f"{sign}{told}",
-        smallest_units=f"{sign}{' '.join(table.modality.step(told, table.notes))}",
+        smallest=f"{'not turned up to' if beyond else 'turned by'} ε = {told} ({units})",
     )
 
 
