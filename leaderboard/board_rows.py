@@ -15,6 +15,7 @@ from leaderboard.columns import Cell, Column, balanced_clean, finite
 from leaderboard.entries import badge, title
 from leaderboard.published import published
 from leaderboard.tables import Row, Table
+from leaderboard.trainings import trainings_view
 from leaderboard.views import Badge
 from leaderboard.words import interval, number, plain_text
 
@@ -30,6 +31,7 @@ class Line:
     rank: str
     tied: bool
     reason: str
+    warning: str
     look: str
     flags: tuple[Badge, ...]
     cells: tuple[Cell, ...]
@@ -52,7 +54,7 @@ def lines_of(table: Table, columns: Sequence[Column]) -> tuple[Line, ...]:
 
 
 def _line(table: Table, place: int, row: Row, columns: Sequence[Column]) -> Line:
-    rank = row.standing.rank
+    rank, trainings = row.standing.rank, trainings_view(row.trainings, table.protocol["headline"])
     return Line(
         name=title(row),
         submission=row.submission,
@@ -61,6 +63,7 @@ def _line(table: Table, place: int, row: Row, columns: Sequence[Column]) -> Line
         rank=rank.words if rank else "–",
         tied=rank is not None and rank.first < rank.last,
         reason=row.unranked_because,
+        warning=trainings.warning if trainings else "",
         look="unranked" if row.unranked_because else "first" if row.rank == 1 else "",
         flags=tuple(badge(row, flag) for flag in row.flags),
         cells=tuple(column.cell(row) for column in columns),
@@ -85,7 +88,7 @@ def references_of(table: Table, columns: Sequence[Column]) -> tuple[Reference, .
         )
     best = next((row for row in table.rows if row.rank == 1), None)
     headline = table.protocol["headline"]
-    noise = best and next((p.noise for p in best.curve if p.epsilon == headline), None)
+    noise = next((p.noise for p in best.curve if p.epsilon == headline), None) if best else None
     if best is not None and noise is not None:
         found.append(
             Reference(

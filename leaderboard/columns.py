@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +12,6 @@ from benchmark.statistics import Estimate
 from leaderboard import figures
 from leaderboard.evidence import best_known_view
 from leaderboard.runs import runs_words
-from leaderboard.source import Source
 from leaderboard.tables import Row, Table
 from leaderboard.trainings import trainings_view
 from leaderboard.words import interval, number, plain_text, short, signed, unbroken
@@ -45,14 +44,21 @@ class Column:
     shown: bool = True
 
 
-def columns(table: Table, source: Source) -> tuple[Column, ...]:
+def columns(table: Table) -> tuple[Column, ...]:
     """All columns but rank and entry, in their order."""
-    return tuple(_columns(table, source))
+    return tuple(_columns(table))
 
 
-def _columns(table: Table, source: Source) -> Iterator[Column]:
+def _columns(table: Table) -> Iterator[Column]:
     headline = table.protocol["headline"]
-    yield Column("robust", "Robust, at most", ROBUST, _robust, f"%, ε = {headline}", "number ranks")
+    yield Column(
+        "robust",
+        "Robust, at most",
+        ROBUST,
+        lambda row: _robust(row, headline),
+        f"%, ε = {headline}",
+        "number ranks",
+    )
     yield Column("forest", "Clean and robust", FOREST, lambda row: _forest(row, headline), look="forest")
     yield Column("clean", "Clean", CLEAN, lambda row: _share(row.clean), "%")
     yield Column("missed", "Missed disease, at least", MISSED, _missed, "%")
@@ -68,9 +74,6 @@ def _columns(table: Table, source: Source) -> Iterator[Column]:
     yield Column("specificity", "Specificity", SPECIFICITY, lambda r: _share(r.specificity), "%", shown=False)
     yield Column("leader", "To the leader", LEADER, _leader, "points", shown=False)
     yield Column("twin", "To the naive twin", TWIN, _twin, "points", shown=False)
-    yield Column(
-        "trainings", "Trainings", TRAININGS, lambda r: _trainings(r, headline), look="text", shown=False
-    )
     for spec in table.protocol["attacks"]:
         yield Column(
             f"under-{spec['name']}",
@@ -95,7 +98,9 @@ FOREST = (
     "Balanced accuracy from 0 to 100 %. Above and hollow: clean. Below and full: robust, each with its 95 % interval. "
     "The tick is 50 %, a constant answer."
 )
-MISSED = "Share of diseased images that the attacked model calls healthy: 1 − robust sensitivity. Small: the same without attack."
+MISSED = (
+    "Share of diseased images that the attacked model calls healthy: 1 − robust sensitivity. Small: clean."
+)
 MEDIAN = (
     "The smallest change found that turns an answer, of the middle image; 0 for an image that was wrong already. "
     "Small: in the unit of these images."
@@ -113,12 +118,11 @@ COST = "Forward and backward passes of an image that the evaluation took, and it
 ALL = "Accuracy over all images alike in the worst case at the headline ε."
 SENSITIVITY = "Share of diseased images still called diseased in the worst case at the headline ε."
 SPECIFICITY = "Share of the other images still called healthy in the worst case at the headline ε."
-LEADER = "Balanced robust accuracy minus the leader's, on the same images; the interval holds together with all others of the board."
+LEADER = "Balanced robust accuracy minus the leader's, same images; the intervals of the whole board hold together."
 TWIN = (
     "Balanced robust accuracy minus that of the same architecture trained without attacks, on the same images; the interval "
     "holds together with all others of the board."
 )
-TRAININGS = "How the figure spreads over trainings of the same recipe from several seeds."
 ATTACK = "Share of all images still answered rightly under {} alone, at the headline ε."
 
 
@@ -154,8 +158,9 @@ def _percent(share: float | None) -> Cell:
     return Cell(number(share), sort=share)
 
 
-def _robust(row: Row) -> Cell:
-    return _share(row.balanced)
+def _robust(row: Row, headline: str) -> Cell:
+    cell, view = _share(row.balanced), trainings_view(row.trainings, headline)
+    return replace(cell, small=(*cell.small, view.balanced)) if view and view.balanced else cell
 
 
 def _forest(row: Row, headline: str) -> Cell:
@@ -205,7 +210,7 @@ def _cost(row: Row) -> Cell:
 def _all(row: Row, headline: str) -> Cell:
     cell = _share(row.worst)
     best, view = best_known_view(row.best_known), trainings_view(row.trainings, headline)
-    more = (f"best known {best.worst}",) if best and best.worst else ()
+    more: tuple[str, ...] = (f"best known {best.worst}",) if best and best.worst else ()
     more += (view.worst,) if view and view.worst else ()
     return Cell(cell.value, cell.small + more, sort=cell.sort)
 
@@ -225,13 +230,6 @@ def _points(gap: Estimate | None) -> Cell:
         return Cell("–")
     bounds = () if gap.low is None or gap.high is None else (f"{signed(gap.low)} to {signed(gap.high)}",)
     return Cell(signed(gap.value), bounds, sort=gap.value)
-
-
-def _trainings(row: Row, headline: str) -> Cell:
-    view = trainings_view(row.trainings, headline)
-    if view is None:
-        return Cell("one")
-    return Cell("outdated", (view.warning,)) if view.warning else Cell("several", (view.balanced,))
 
 
 def _under(name: str) -> Callable[[Row], Cell]:

@@ -90,7 +90,7 @@ def pages(source: Source) -> Iterator[Page | File]:
 
 
 def _board(table: Table, source: Source) -> BoardPage:
-    headline, own = table.protocol["headline"], columns(table, source)
+    headline, own = table.protocol["headline"], columns(table)
     name = table.modality.title
     names = {row.submission: title(row) for row in table.rows}
     lines = lines_of(table, own)
