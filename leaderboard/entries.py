@@ -44,7 +44,7 @@ def entry_view(table: Table, place: int) -> EntryView:
         false_alarms=number(row.false_alarms),
         median=f"{'> ' if beyond else ''}{median}",
         median_units=f"{'> ' if beyond else ''}{table.told(median)}",
-        flags=tuple(_badge(row, flag) for flag in row.flags),
+        flags=tuple(badge(row, flag) for flag in row.flags),
         forward=f"{row.forward:,}",
         backward=f"{row.backward:,}",
         forward_short=short(row.forward),
@@ -86,6 +86,7 @@ def _share(estimate: Estimate | None, place: int) -> Share:
     )
 
 
-def _badge(row: Row, flag: Flag) -> Badge:
+def badge(row: Row, flag: Flag) -> Badge:
+    """A flag of an entry, with what was measured."""
     measured = f"{flag.value:.3g}, tolerance {flag.threshold:.3g}"
     return Badge(title(row), flag.id, flag.severity, flag.sentence, measured)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from benchmark.paper_result import KEPT, PaperResult
 from benchmark.record import Record
@@ -25,6 +27,11 @@ class Paper:
 
     result: PaperResult
     record: Record
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Every figure of both sides, as `PaperResult.summary` gives them; asked for many times, computed once."""
+        return self.result.summary(self.record)
 
 
 def read_papers(results_root: Path, records: Sequence[Record]) -> dict[str, Paper]:
@@ -58,7 +65,7 @@ def paper_view(table: Table, titles: Mapping[str, str], papers: Mapping[str, Pap
         return None
     rows, drops, lines = [], [], []
     for place, paper in current:
-        summary = paper.result.summary(paper.record)
+        summary = paper.summary
         title = titles[paper.result.submission]
         for spec in paper.result.asked["attacks"]:
             side = summary["attacks"][spec["name"]][table.protocol["headline"]]
@@ -107,7 +114,7 @@ def paper_lines(table: Table, papers: Mapping[str, Paper]) -> list[list[object]]
         ["submission", "attack", "epsilon", "papers_protocol", "low", "high", *COLUMNS[1:]]
     ]
     for paper in _current(table, papers):
-        for attack, by_epsilon in paper.result.summary(paper.record)["attacks"].items():
+        for attack, by_epsilon in paper.summary["attacks"].items():
             for epsilon, side in by_epsilon.items():
                 value = side["papers_protocol"]
                 line = [paper.result.submission, attack, epsilon, value["value"], value["low"], value["high"]]

@@ -178,7 +178,7 @@ def _current(paper: Paper | None) -> Paper | None:
 def _paper_value(subject: Subject, attack: str | None, epsilon: str) -> Estimate | None:
     if subject.paper is None or attack is None:
         return None
-    by_epsilon = subject.paper.result.summary(subject.paper.record)["attacks"].get(attack, {})
+    by_epsilon = subject.paper.summary["attacks"].get(attack, {})
     return Estimate(**by_epsilon[epsilon]["papers_protocol"]) if epsilon in by_epsilon else None
 
 
