@@ -23,9 +23,9 @@ from leaderboard.entries import title
 from leaderboard.frame import File, Page
 from leaderboard.pairs import Pair, all_pairs, pair_lines
 from leaderboard.source import Source
-from leaderboard.tables import Table
+from leaderboard.tables import Row, Table
 from leaderboard.tracks import track_warnings
-from leaderboard.words import signed
+from leaderboard.words import signed, slug
 
 MATRIX = 60  # entries at most in the matrix: a page stays small; the file has all pairs
 CHOSEN = 4  # entries at most side by side
@@ -46,6 +46,7 @@ class MatrixRow:
     """An entry against all that stand above it in the table."""
 
     number: str
+    anchor: str
     title: str
     path: str
     swatch: Markup
@@ -144,6 +145,7 @@ def _matrix(table: Table, pairs: Sequence[Pair]) -> tuple[MatrixRow, ...]:
         rows.append(
             MatrixRow(
                 number=str(place + 1),
+                anchor=_anchor(row),
                 title=title(row),
                 path=paths.entry(table, row.submission),
                 swatch=figures.swatch(place),
@@ -153,6 +155,25 @@ def _matrix(table: Table, pairs: Sequence[Pair]) -> tuple[MatrixRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def compare_link(table: Table, place: int) -> str:
+    """Where an entry is compared: its row in the matrix, which the script takes for a choice; without a row the page."""
+    there = f"#{_anchor(table.rows[place])}" if place < MATRIX else ""
+    return paths.compare(table) + there
+
+
+def _anchor(row: Row) -> str:
+    return f"entry-{slug(row.submission)}"
+
+
+def _twin(table: Table, row: Row) -> int:
+    """The place of the naive twin; without one, of the entry that stands next to it."""
+    names = [each.submission for each in table.rows]
+    twin, place = str(row.description.get("naive_twin", "")), names.index(row.submission)
+    if twin in names and twin != row.submission:
+        return names.index(twin)
+    return place + 1 if place + 1 < len(names) else place - 1
 
 
 def _cell(pair: Pair) -> MatrixCell:
@@ -180,6 +201,8 @@ def _data(table: Table, records: Sequence[Record], pairs: Sequence[Pair], place:
         "entries": [
             {
                 "id": row.submission,
+                "anchor": _anchor(row),
+                "beside": _twin(table, row),
                 "title": title(row),
                 "path": paths.entry(table, row.submission).rpartition("/")[2],
                 "rank": row.standing.rank.words if row.standing.rank else "–",

@@ -111,7 +111,7 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
             ("source", plain_text(notes.get("source"))),
             ("a positive is", positive_words(modality.name, table.track)),
             ("image size", _size(split)),
-            ("window", f"0 is {low:g} and 1 is {high:g} {notes.get('unit') or modality.unit}"),
+            ("window", f"0 is {low:,g} and 1 is {high:,g} {notes.get('unit') or modality.unit}".replace("-", "−")),
             ("stored at", f"{notes.get('stored_bits') or 16} bits"),
             ("noise σ", f"{sigma}; {measured}" if sigma and measured else sigma or measured),
             ("sha256", str(split.get("sha256", ""))),
@@ -225,7 +225,7 @@ def epsilon_numbers(table: Table, notes: Mapping[str, Any]) -> Numbers:
     lines = []
     for epsilon in table.protocol["epsilons"]:
         sigmas = [Cell(f"{float(epsilon) / noise:.2g}")] if noise else []
-        levels = [Cell(f"{float(epsilon) * (2**bits - 1):.3g}") for bits in BITS]
+        levels = [Cell(_digits(float(epsilon) * (2**bits - 1))) for bits in BITS]
         head = f"{epsilon}, the headline" if epsilon == table.protocol["headline"] else epsilon
         lines.append(Line(head, (Cell(modality.step(epsilon, notes)[0]), *sigmas, *levels)))
     return Numbers(
@@ -238,6 +238,11 @@ def epsilon_numbers(table: Table, notes: Mapping[str, Any]) -> Numbers:
         ),
         tuple(lines),
     )
+
+
+def _digits(value: float) -> str:
+    """A number in three digits, large ones whole."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _collection(manifest: Manifest) -> CollectionView:

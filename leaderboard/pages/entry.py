@@ -18,9 +18,10 @@ from leaderboard.entry_figures import EntryFigures
 from leaderboard.frame import File, Page
 from leaderboard.history import Change, History, read_history
 from leaderboard.measured import Measured, measured
+from leaderboard.pages.compare import compare_link
 from leaderboard.parts import Cell, Fact, Figure, Line, Numbers, share, three
 from leaderboard.source import Source, key
-from leaderboard.tables import Row, Table
+from leaderboard.tables import Table
 from leaderboard.tracks import is_private, track_warnings
 from leaderboard.training_log import log_file, training_figure
 from leaderboard.views import EntryView
@@ -40,7 +41,7 @@ class FlagView:
 
 @dataclass(frozen=True)
 class EntryPage:
-    """<track>/<modality>/<entry>.html. images, compare: of its board; empty where there is no such page."""
+    """<track>/<modality>/<entry>.html. compare: where it is compared; empty where it is alone."""
 
     entry: EntryView
     board: str
@@ -109,7 +110,7 @@ def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
     content = EntryPage(
         entry=entry,
         board=paths.board(table),
-        compare=f"{paths.compare(table)}#{_compared(row, shared.titles)}",
+        compare=compare_link(table, place) if len(table.rows) > 1 else "",
         modality=table.modality.title,
         track=table.track,
         headline=headline,
@@ -146,14 +147,6 @@ def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
         home=paths.home(table),
         track=table.track,
     )
-
-
-def _compared(row: Row, titles: Mapping[str, str]) -> str:
-    """The comparison that a reader of this page wants first: with the naive twin, or with whoever stands beside it."""
-    other = str(row.description.get("naive_twin", ""))
-    others = [name for name in titles if name != row.submission]
-    chosen = other if other in others else next(iter(others), "")
-    return "&".join(f"e={name}" for name in (row.submission, chosen) if name)
 
 
 def _few(table: Table) -> tuple[str, ...]:

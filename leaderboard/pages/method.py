@@ -72,7 +72,7 @@ def check_numbers() -> Numbers:
     """The health checks as the code names them: what each asks, measures and tolerates."""
     lines = []
     for check in CHECKS.values():
-        tolerance = "see left" if check.threshold is None else f"{check.threshold:g}"
+        tolerance = "by case" if check.threshold is None else f"{check.threshold:g}"
         cells = (" or ".join(check.severities), check.asks, check.measure, tolerance, check.source or "ours")
         lines.append(Line(check.id, tuple(map(Cell, cells))))
     return Numbers(

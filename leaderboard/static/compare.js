@@ -1,4 +1,5 @@
-// Two to four entries of a board side by side. The choice stands in the address: #e=first&e=second.
+// Two to four entries of a board side by side. The choice stands in the address: #e=first&e=second. The address of an
+// entry's row, as its page links it, is a choice too: the entry and its naive twin.
 // All statistics were computed when the site was built; here bits are counted and lines are drawn.
 "use strict";
 
@@ -135,9 +136,11 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 
   function fromAddress() {
-    const named = new URLSearchParams(location.hash.slice(1)).getAll("e");
+    const hash = location.hash.slice(1);
+    const named = new URLSearchParams(hash).getAll("e");
     const places = named.map((id) => data.entries.findIndex((entry) => entry.id === id)).filter((i) => i >= 0);
-    const chosen = places.length ? places : [0, 1];
+    const row = data.entries.findIndex((entry) => entry.anchor === hash);
+    const chosen = places.length ? places : row >= 0 ? [row, data.entries[row].beside] : [0, 1];
     choices.forEach((select, k) => { select.value = k < chosen.length ? String(chosen[k] + 1) : ""; });
     show();
   }
@@ -159,4 +162,6 @@ document.addEventListener("DOMContentLoaded", function () {
   addEventListener("hashchange", fromAddress);
   section.hidden = false;
   fromAddress();
+  // The row that was linked lies below; the comparison asked for is here.
+  if (data.entries.some((entry) => `#${entry.anchor}` === location.hash)) section.scrollIntoView();
 });
