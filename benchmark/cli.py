@@ -13,7 +13,7 @@ from benchmark.cli_cluster import cluster, plan, slurm
 from benchmark.cli_data import data
 from benchmark.cli_enter import convert, new_submission, package, schema
 from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
-from benchmark.cli_evidence import external, trainings, transfer, verify
+from benchmark.cli_evidence import external, show_images, trainings, transfer, verify
 from benchmark.cli_export import export, methods
 from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, facts, with_json
 from benchmark.cli_paper import paper
@@ -100,6 +100,7 @@ for command in (
     external,
     transfer,
     trainings,
+    show_images,
     paper,
     export,
     methods,

@@ -177,6 +177,24 @@ def audit_command(modality: str, track: str) -> None:
             click.echo(line)
 
 
+@data.command("describe")
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@click.option(
+    "--track", default="phantom", show_default=True, help="phantom, clinical, or a folder of splits."
+)
+@click.option("--private-thumbnails", is_flag=True, help="Make a sheet also of private images.")
+def describe_command(modality: str, track: str, private_thumbnails: bool) -> None:
+    """Write what the data page tells of a track beside its records: parts, audit, noise, a sheet of thumbnails.
+
+    Example: oncorobust data describe --modality ct
+    """
+    from benchmark.data.audit.describe import describe_lines
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        for line in describe_lines(name, track, private_thumbnails):
+            click.echo(line)
+
+
 @data.command("show")
 @click.option("--modality", type=click.Choice(list(MODALITIES)), required=True)
 @click.option("--track", default="phantom", show_default=True, help="phantom, clinical, or a folder.")

@@ -1,4 +1,4 @@
-"""The commands `verify`, `external`, `transfer` and `trainings`: is a record right, and evidence beside it."""
+"""The commands `verify`, `external`, `transfer`, `trainings` and `show-images`: is a record right, and what stands beside it."""
 
 from __future__ import annotations
 
@@ -97,3 +97,32 @@ def trainings(submission: str, modality: str, track: str, protocol: str, device:
 
     for line in trainings_lines(submission, modality, track, protocol, fresh, device):
         click.echo(line)
+
+
+@click.command("show-images")
+@click.argument("submissions", nargs=-1)
+@click.option("--modality", type=click.Choice([*MODALITIES, "all"]), default="all", show_default=True)
+@track_option
+@protocol_option
+@device_option
+@click.option("--private-thumbnails", is_flag=True, help="Show also private images.")
+def show_images(
+    submissions: tuple[str, ...],
+    modality: str,
+    track: str,
+    protocol: str,
+    device: str,
+    private_thumbnails: bool,
+) -> None:
+    """Make the pictures of the images page: the most and least fragile images of a split, as they are and attacked.
+
+    Of SUBMISSIONS; without any, of the leader, its naive twin and the next best. The attack runs again and must give the
+    margins of the record. The PNGs go beside the records.
+
+    Example: oncorobust show-images vgg16-slim-naive --modality ct
+    """
+    from benchmark.evaluation.pictures import show_images as lines
+
+    for name in MODALITIES if modality == "all" else [modality]:
+        for line in lines(submissions, name, track, protocol, device, private_thumbnails):
+            click.echo(line)

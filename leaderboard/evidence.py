@@ -55,12 +55,13 @@ def best_known_view(best: BestKnown | None) -> BestKnownView | None:
     return BestKnownView(
         number(best.accuracy(balanced=True)) if best.evidence else "",
         number(best.accuracy()) if best.evidence else "",
-        tuple(CreditView(plain_text(c.name), _web(c.link), f"{c.images:,}") for c in best.credits),
+        tuple(CreditView(plain_text(c.name), web(c.link), f"{c.images:,}") for c in best.credits),
         tuple(flag.sentence for flag in best.flags) + best.sentences,
     )
 
 
-def _web(link: str) -> str:
+def web(link: str) -> str:
+    """An address that a page may lead to; empty where it is none."""
     return link if link.startswith(("https://", "http://")) else ""
 
 

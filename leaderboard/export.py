@@ -90,7 +90,8 @@ def as_json(measured: Sequence[Measures], boards: Sequence[Board]) -> str:
         "made_by": f"oncorobust {__version__}",
         "interval": 0.95,
         "entries": [asdict(each) for each in measured],
-        "boards": [asdict(each) for each in boards],
+        # All pairs of a large board are many, and follow from the CSV for challengeR.
+        "boards": [{k: v for k, v in asdict(each).items() if k != "comparisons"} for each in boards],
     }
     return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -24,6 +24,8 @@ from leaderboard.tables import Row, Table
 # Colours that stand for a class until the drawing is done: the page's ink, and one per series.
 INK = "#000001"
 SERIES = 6
+# Entries of a table that a figure can still tell apart; the others are drawn faintly.
+SHOWN = 12
 MARKERS = ("o", "s", "D", "^", "v", "P")
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)))
 
@@ -49,8 +51,9 @@ def curves(table: Table, anchor: str, title: str, description: str) -> Markup:
     """
 
     def draw(axes: Any) -> None:
-        for place, row in enumerate(table.rows):
+        for place, row in enumerate(table.rows[:SHOWN]):
             _draw_entry(axes, place, row, table.protocol["headline"])
+        _draw_others(axes, table.rows[SHOWN:])
         draw_epsilons(axes, table)
         draw_percent(axes, "balanced accuracy, at most")
 
@@ -109,11 +112,22 @@ def drawn(
 
     # A fixed salt makes the ids, and so the file, the same every time; text stays text.
     with rc_context({"svg.hashsalt": "oncorobust", "svg.fonttype": "none", "font.size": 10.5}):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
+        # Margins in inches by hand: a layout that finds them draws everything twice.
+        width, height = size
+        figure.subplots_adjust(0.72 / width, 0.68 / height, 1 - 0.12 / width, 1 - 0.1 / height)
         draw(figure.add_subplot())
         out = BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return _for_a_page(out.getvalue(), anchor, title, description)
+
+
+def _draw_others(axes: Any, rows: Sequence[Row]) -> None:
+    """The rows that have no colour of their own, as one faint bundle."""
+    from matplotlib.collections import LineCollection
+
+    lines = [[(float(point.epsilon), 100 * point.worst) for point in row.curve] for row in rows]
+    axes.add_collection(LineCollection(lines, colors=INK, linewidths=0.7, alpha=0.18, zorder=1))
 
 
 def _draw_entry(axes: Any, place: int, row: Row, headline: str) -> None:
@@ -233,6 +247,27 @@ def interval_bar(estimate: Estimate, place: int) -> Markup:
         '<rect class="fill-{0}" x="{1:.1f}" y="1" width="{2:.1f}" height="8" opacity="0.5"/>'
         '<rect class="fill-{0}" x="{3:.1f}" y="0" width="2" height="10"/></svg>'
     ).format(name, 100 * low, 100 * (high - low), min(98.0, max(0.0, 100 * estimate.value - 1)))
+
+
+def forest(clean: Estimate, robust: Estimate) -> Markup:
+    """Two shares with their intervals on one line from 0 to 100 %: above and hollow clean, below and full robust.
+
+    The numbers stand beside it as text. Classes name its parts, so that a script can move those of the robust one.
+    """
+    (low, at, high), (low_2, at_2, high_2) = _places(clean), _places(robust)
+    return Markup(
+        '<svg class="forest" viewBox="-5 0 170 24" aria-hidden="true" focusable="false">'
+        '<path class="rail" d="M0 12H160M80 7V17"/>'
+        '<path class="clean" d="M{0:.1f} 7H{2:.1f}"/><circle class="clean" cx="{1:.1f}" cy="7" r="3"/>'
+        '<path class="robust" d="M{3:.1f} 17H{5:.1f}"/><circle class="robust" cx="{4:.1f}" cy="17" r="3.6"/></svg>'
+    ).format(low, at, high, low_2, at_2, high_2)
+
+
+def _places(estimate: Estimate) -> tuple[float, float, float]:
+    """Low bound, value and high bound on a line of length 160."""
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    return 160 * low, 160 * estimate.value, 160 * high
 
 
 def swatch(place: int) -> Markup:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from benchmark.paper_result import KEPT, PaperResult
 from benchmark.record import Record
 from benchmark.statistics import Estimate
 from leaderboard import figures
+from leaderboard.paths import download, table_name
 from leaderboard.tables import Table
 from leaderboard.views import Drop, PaperRow, PaperView
 from leaderboard.words import interval, number, percent
@@ -24,6 +27,11 @@ class Paper:
 
     result: PaperResult
     record: Record
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Every figure of both sides, as `PaperResult.summary` gives them; asked for many times, computed once."""
+        return self.result.summary(self.record)
 
 
 def read_papers(results_root: Path, records: Sequence[Record]) -> dict[str, Paper]:
@@ -41,13 +49,11 @@ def read_papers(results_root: Path, records: Sequence[Record]) -> dict[str, Pape
     return papers
 
 
-def paper_view(
-    table: Table, name: str, titles: Mapping[str, str], papers: Mapping[str, Paper]
-) -> PaperView | None:
+def paper_view(table: Table, titles: Mapping[str, str], papers: Mapping[str, Paper]) -> PaperView | None:
     """The view of one table, or None where no entry has a result.
 
     Args:
-        name: of the table's files. titles: submission → what the page calls it.
+        titles: submission → what the page calls it.
     """
     found = [
         (place, papers[home])
@@ -59,7 +65,7 @@ def paper_view(
         return None
     rows, drops, lines = [], [], []
     for place, paper in current:
-        summary = paper.result.summary(paper.record)
+        summary = paper.summary
         title = titles[paper.result.submission] + (" (in doubt)" if paper.result.doubt else "")
         for spec in paper.result.asked["attacks"]:
             side = summary["attacks"][spec["name"]][table.protocol["headline"]]
@@ -92,13 +98,13 @@ def paper_view(
         figure=figures.coverage(
             lines,
             KEPT,
-            f"{name}-coverage",
+            f"{table_name(table)}-coverage",
             f"{table.modality.title}: accuracy over coverage",
             "One line per entry: accuracy of the images that are answered, when those that the smallest change flips "
             "are left out first. Fainter and dashed: the same images in the worst case at the headline ε.",
         ),
-        file=f"{name}-paper.csv",
-        coverage_file=f"{name}-coverage.csv",
+        file=download(table, "-paper.csv"),
+        coverage_file=download(table, "-coverage.csv"),
     )
 
 
@@ -108,7 +114,7 @@ def paper_lines(table: Table, papers: Mapping[str, Paper]) -> list[list[object]]
         ["submission", "attack", "epsilon", "papers_protocol", "low", "high", *COLUMNS[1:]]
     ]
     for paper in _current(table, papers):
-        for attack, by_epsilon in paper.result.summary(paper.record)["attacks"].items():
+        for attack, by_epsilon in paper.summary["attacks"].items():
             for epsilon, side in by_epsilon.items():
                 value = side["papers_protocol"]
                 line = [paper.result.submission, attack, epsilon, value["value"], value["low"], value["high"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,10 @@ from benchmark.statistics import Estimate, accuracy_interval
 from leaderboard import figures
 from leaderboard.effects import Effects, effects
 from leaderboard.groups import PUBLIC_TRACKS
-from leaderboard.pages import PHANTOM, PUBLISHED
 from leaderboard.paper import Paper
+from leaderboard.published import published
 from leaderboard.tables import Table
+from leaderboard.tracks import track_warnings
 from leaderboard.trainings import trainings_words
 from leaderboard.words import interval, number, plain_text, slug
 
@@ -112,15 +112,14 @@ def study(
             if table.track == track and table.ranked and (who := subjects(table, records, papers))
         ]
         if found:
-            published = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
             return Study(
                 track=track,
-                warning=PHANTOM if track == "phantom" else "",
+                warning=" ".join(track_warnings(track)),
                 headline=found[0][0].protocol["headline"],
-                citation=published["citation"],
-                url=f"https://doi.org/{published['doi']}",
-                note=published["note"],
-                abstract=tuple(line for table, who in found for line in _abstract(table, who, published)),
+                citation=published().citation,
+                url=published().url,
+                note=published().note,
+                abstract=tuple(line for table, who in found for line in _abstract(table, who)),
                 modalities=tuple(_modality(table, who, trained or {}) for table, who in found),
             )
     return None
@@ -179,17 +178,13 @@ def _current(paper: Paper | None) -> Paper | None:
 def _paper_value(subject: Subject, attack: str | None, epsilon: str) -> Estimate | None:
     if subject.paper is None or attack is None:
         return None
-    by_epsilon = subject.paper.result.summary(subject.paper.record)["attacks"].get(attack, {})
+    by_epsilon = subject.paper.summary["attacks"].get(attack, {})
     return Estimate(**by_epsilon[epsilon]["papers_protocol"]) if epsilon in by_epsilon else None
 
 
-def _abstract(table: Table, who: Sequence[Subject], published: Mapping[str, Any]) -> Iterator[Abstract]:
+def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
     headline = table.protocol["headline"]
-    numbers = {
-        n["training"]: f"{n['accuracy']:.1f}"
-        for n in published["number"]
-        if n["modality"] == table.modality.name
-    }
+    numbers = {n.training: f"{n.accuracy:.1f}" for n in published().of(table.modality.name)}
     for subject in who:
         record = subject.record
         paper = _paper_value(subject, "pgd", headline)

@@ -26,11 +26,16 @@ from leaderboard.groups import by_table, check_comparable
 
 @dataclass(frozen=True)
 class Point:
-    """One ε of an entry's curve: balanced accuracy in the worst case and under mere noise."""
+    """One ε of an entry's curve: balanced accuracy in the worst case and under mere noise, and the share of missed disease.
+
+    bounds: the 95 % interval of `worst`; None where there is none.
+    """
 
     epsilon: str
     worst: float
     noise: float | None
+    bounds: tuple[float, float] | None = None
+    missed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Row:
     """One entry in one table. Shares are in [0, 1]; None where a class has no image or a cost is unknown.
 
     standing: its range of ranks, and how it compares with the leader and its twin. area: under balanced accuracy over ε.
+    validation: clean accuracy on the validation part, where the record carries it.
     """
 
     submission: str
@@ -72,6 +78,7 @@ class Row:
     area: float
     sensitivity: Estimate | None
     specificity: Estimate | None
+    validation: float | None = None
     best_known: BestKnown | None = None
     runs: Runs | None = None
     trainings: Spreads | None = None
@@ -138,19 +145,20 @@ def _table(
 ) -> Table:
     check_comparable(records)
     first, compared = records[0], board(records)
-    figures = _intervals(records)
+    figures, bounds = _intervals(records), _bounds(records)
     home = f"{first.track}/{first.modality}"
     rows = [
         _row(
             record,
             compared.of(record.submission),
             figures[record.submission],
+            [each[place] for each in bounds],
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
             trainings.get(f"{home}/{record.submission}"),
         )
-        for record in records
+        for place, record in enumerate(records)
     ]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -row.balanced.value, row.submission))
     gains = [
@@ -197,10 +205,22 @@ def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None
     }
 
 
+def _bounds(records: Sequence[Record]) -> list[list[tuple[float, float] | None]]:
+    """For no attack and then each ε of the grid, every record's interval of balanced accuracy."""
+    labels, patients = records[0].labels, np.asarray(records[0].patient_ids)
+    found = []
+    for epsilon in ("0", *records[0].epsilons):
+        verdicts = [r.clean_correct if epsilon == "0" else r.robust(epsilon) for r in records]
+        estimates = accuracy_intervals(np.column_stack(verdicts), labels, patients, balanced=True)
+        found.append([None if e.low is None or e.high is None else (e.low, e.high) for e in estimates])
+    return found
+
+
 def _row(
     record: Record,
     standing: Standing,
     figures: Mapping[str, Estimate | None],
+    bounds: Sequence[tuple[float, float] | None],
     seconds: float | None,
     best: BestKnown | None,
     runs: Runs | None,
@@ -210,10 +230,16 @@ def _row(
     diseased = record.labels == 1
     clean = balanced_accuracy(record.clean_correct, record.labels)
     points = [
-        Point(epsilon, record.robust_accuracy(epsilon, balanced=True), _noise(record, epsilon))
-        for epsilon in record.epsilons
+        Point(
+            epsilon,
+            record.robust_accuracy(epsilon, balanced=True),
+            _noise(record, epsilon),
+            own,
+            _share(~record.robust(epsilon)[diseased]),
+        )
+        for epsilon, own in zip(record.epsilons, bounds[1:], strict=True)
     ]
-    curve = (Point("0", clean, clean), *points)
+    curve = (Point("0", clean, clean, bounds[0], _share(~record.clean_correct[diseased])), *points)
     return Row(
         submission=record.submission,
         description=record.description,
@@ -232,6 +258,7 @@ def _row(
         curve=curve,
         standing=standing,
         area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),
+        validation=_share(record.validation.margins > 0) if record.validation else None,
         best_known=best,
         runs=runs,
         trainings=trainings,

@@ -40,9 +40,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class EntryView:
-    """One row of a table and the card below it."""
+    """One entry of a table. path: of its page."""
 
     anchor: str
+    path: str
     submission: str
     title: str
     swatch: Markup
@@ -91,16 +92,6 @@ class GainView:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Numbers from a paper, of one modality."""
-
-    citation: str
-    url: str
-    note: str
-    rows: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class PaperRow:
     """One attack on one entry at the headline ε; shares in percent, as text."""
 
@@ -138,47 +129,6 @@ class PaperView:
 
 
 @dataclass(frozen=True)
-class TableView:
-    """One track, modality and protocol."""
-
-    anchor: str
-    title: str
-    track: str
-    ranked: bool
-    warnings: tuple[str, ...]
-    verdict: str
-    best: str
-    facts: tuple[tuple[str, str], ...]
-    protocol: str
-    protocol_anchor: str
-    headline: str
-    headline_units: str
-    positive: str
-    attack_titles: tuple[str, ...]
-    epsilons: tuple[str, ...]
-    timed: bool
-    entries: tuple[EntryView, ...]
-    flags: tuple[Badge, ...]
-    gains: tuple[GainView, ...]
-    published: Published | None
-    figure: Markup
-    file: str
-    curves_file: str
-    paper: PaperView | None
-    smallest: str
-
-
-@dataclass(frozen=True)
-class TrackView:
-    """All tables of a track."""
-
-    name: str
-    anchor: str
-    warnings: tuple[str, ...]
-    tables: tuple[TableView, ...]
-
-
-@dataclass(frozen=True)
 class AttackView:
     """One attack of a protocol, settled to the last parameter."""
 
@@ -198,16 +148,3 @@ class ProtocolView:
     ranked: bool
     facts: tuple[tuple[str, str], ...]
     attacks: tuple[AttackView, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """index.html."""
-
-    version: str
-    private: bool
-    minimum_patients: int
-    tracks: tuple[TrackView, ...]
-    glance: tuple[TableView, ...]
-    protocols: tuple[ProtocolView, ...]
-    study: bool

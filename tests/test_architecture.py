@@ -13,6 +13,7 @@ LONGEST = 300
 FLOORS = {
     "benchmark": 0,  # fetches its names when they are asked for
     "benchmark.errors": 0,
+    "benchmark.checks": 0,
     "benchmark.modality": 0,
     "benchmark.threat_model": 0,
     "benchmark.files": 0,
@@ -74,12 +75,14 @@ FOR_THE_PAGE |= {
     "evidence.trainings_files",
     "evidence.variants",
 }
-FOR_THE_PAGE |= {"measures", "evidence.facts"}
+FOR_THE_PAGE |= {"measures", "measures.fragility", "evidence.facts", "evidence.pictures", "evidence.transfers"}
+FOR_THE_PAGE |= {"evidence.described", "data.manifest", "statistics.agreement", "statistics.comparison"}
+FOR_THE_PAGE |= {"checks", "statistics.confidence", "statistics.bootstrap", "record.files"}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")
 HEAVY = {"torch", "torchvision", "torchattacks", "robustbench", "timm"}
 
-FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/*.py")])
+FILES = sorted([*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/**/*.py")])
 
 
 def module_name(path, root=ROOT):

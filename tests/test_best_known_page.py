@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_leaderboard import make, write
+from test_leaderboard import Reader, make, write
 
 from benchmark.errors import DataError
 from benchmark.evidence import Broken, ExternalImages, SecondOpinion
@@ -51,12 +51,18 @@ def results(tmp_path: Path) -> tuple[Path, Record, Record]:
     return write(tmp_path / "results", strong, weak), strong, weak
 
 
+def pages_of(root: Path, site: Path, name: str = "strong") -> tuple[str, str]:
+    """Board and page of an entry."""
+    folder = build(root, site).parent / "phantom/ct"
+    return (folder / "index.html").read_text("utf-8"), (folder / f"{name}.html").read_text("utf-8")
+
+
 def home(root: Path, record: Record) -> Path:
     return root / record.track / record.modality
 
 
 def cells(site: Path, name: str) -> dict[str, str]:
-    with open(site / "phantom-ct-standard.csv", newline="") as file:
+    with open(site / "phantom/ct/phantom-ct-standard.csv", newline="") as file:
         return next(row for row in csv.DictReader(file) if row["submission"] == name)
 
 
@@ -65,11 +71,15 @@ def test_best_known_stands_beside_the_number_with_credit(results, tmp_path):
     save_second_opinion(opinion(strong, 3), strong, home(root, strong))
     add_external(sent(strong, 7), strong, home(root, strong))
 
-    page = build(root, tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(root, tmp_path / "site")
 
     left = strong.robust("0.004").copy()
     left[standing(strong)[:7]] = False
-    assert f"best known {100 * left.mean():.1f}" in page
+    disease = strong.labels == 1
+    balanced = (left[disease].mean() + left[~disease].mean()) / 2
+    told = Reader(board).cells("strong")
+    assert told["best"].split() == [f"{100 * balanced:.1f}", "7", "more", "broken"]
+    assert f"best known {100 * left.mean():.1f}" in told["all"]
     assert "3 more broken by pyautoattack 0.2.0" in page
     assert '4 more broken by <a href="https://example.org/x" rel="noreferrer">A. Breaker</a>' in page
     assert (
@@ -99,9 +109,10 @@ def test_it_moves_no_rank_and_no_figure(results):
 def test_where_nobody_was_asked_the_page_says_nothing_of_it(results, tmp_path):
     root, *_ = results
 
-    page = build(root, tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(root, tmp_path / "site")
 
-    assert "best known" not in page
+    assert Reader(board).cells("strong")["best"].split() == ["–", "not", "asked"]
+    assert "best known" not in page.partition("<main")[2].lower()
     assert cells(tmp_path / "site", "strong")["best_known"] == ""
 
 
@@ -109,12 +120,12 @@ def test_evidence_of_another_record_is_passed_over_with_a_sentence(results, tmp_
     root, strong, weak = results
     save_second_opinion(opinion(weak, 3), strong, home(root, strong))
 
-    page = build(root, tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(root, tmp_path / "site")
 
     assert (
         "what pyautoattack 0.2.0 broke was judged for another record of this entry and is not counted" in page
     )
-    assert "best known 1" not in page.lower()
+    assert Reader(board).cells("strong")["best"].split() == ["–", "outdated"]
     assert cells(tmp_path / "site", "strong")["best_known"] == ""
 
 
@@ -124,8 +135,9 @@ def test_a_name_is_text_and_a_link_leads_to_the_web_or_nowhere(results, tmp_path
         sent(strong, 2, "<script>alert(1)</script>", "javascript:alert(1)"), strong, home(root, strong)
     )
 
-    page = build(root, tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(root, tmp_path / "site")
 
+    assert "<script>alert" not in board
     assert "<script>alert" not in page
     assert "javascript:" not in page
     assert "&lt;script&gt;" in page

@@ -73,9 +73,14 @@ def write(root: Path, *records: Record) -> Path:
     return root
 
 
-def built(folder: Path, *records: Record) -> str:
-    """The page built from these records, in folder/site."""
-    return build(write(folder / "results", *records), folder / "site").read_text(encoding="utf-8")
+def site_of(folder: Path, *records: Record) -> Path:
+    """The site built from these records: folder/site."""
+    return build(write(folder / "results", *records), folder / "site").parent
+
+
+def built(folder: Path, *records: Record, page: str = "phantom/ct/index.html") -> str:
+    """One page of the site built from these records, in folder/site."""
+    return (site_of(folder, *records) / page).read_text(encoding="utf-8")
 
 
 def naive_and_trained(modality: str = "ct", track: str = "phantom") -> list[Record]:
@@ -91,11 +96,14 @@ class Reader(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.rows: list[list[str]] = []
+        self.keys: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if key := dict(attrs).get("data-key"):
+            self.keys.append(key)
         if tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th") and self.rows:
@@ -109,6 +117,17 @@ class Reader(HTMLParser):
         """The cells of the first row with this text in it."""
         return next([cell.strip() for cell in row] for row in self.rows if any(text in cell for cell in row))
 
+    def cells(self, text: str) -> dict[str, str]:
+        """The cells of the row of a board whose entry is called so, by the names of their columns."""
+        rows = [row for row in self.rows if len(row) == len(self.keys) and row[1].strip().startswith(text)]
+        return {key: cell.strip() for key, cell in zip(self.keys, rows[0], strict=True)}
+
+    @property
+    def links(self) -> list[str]:
+        """Where the page leads or what it loads, without what lies elsewhere."""
+        named = [a.get(name) or "" for _, a in self.tags for name in ("href", "src")]
+        return [link for link in named if link and ":" not in link]
+
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,32 +139,53 @@ def test_a_page_with_everything_is_built(tmp_path: Path) -> None:
     records = [record for modality in ("ct", "mammogram", "mri") for record in naive_and_trained(modality)]
     write(tmp_path / "results", *records, make("draft", protocol="quick"))
     index = build(tmp_path / "results", tmp_path / "site")
-    html = index.read_text(encoding="utf-8")
+    site = index.parent
 
     assert index == (tmp_path / "site" / "index.html").resolve()
-    for said in (
-        "5.6 HU",
-        "262 grey levels",
-        "Research use only",
-        "upper bound",
-        "n_queries = 1000",
-        "quick: never ranked",
-    ):
-        assert said in html
-    # Each of the four tables warns for itself: a reader may land on any of them.
-    assert html.count('<p class="warning">Phantom: these images are synthetic') == 4
-    links = re.findall(r'href="([^"#:]+)"', html)
-    assert "phantom-ct-standard.csv" in links
-    assert all((index.parent / link).is_file() for link in links)
-    ids = re.findall(r'\bid="([^"]+)"', html)
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+    pages = {str(path.relative_to(site)): path.read_text("utf-8") for path in site.rglob("*.html")}
+    assert {
+        "index.html",
+        "method.html",
+        "study.html",
+        "phantom/ct/index.html",
+        "phantom/ct/quick/index.html",
+        "phantom/ct/quick/draft.html",
+        "phantom/mri/vgg16-slim-pgd-at.html",
+    } <= set(pages)
+    assert "5.6 HU" in pages["phantom/ct/index.html"]
+    assert "262 grey levels" in pages["phantom/mammogram/index.html"]
+    assert "n_queries = 1000" in pages["method.html"]
+    assert "quick: never ranked" in pages["phantom/ct/quick/index.html"]
+    for name, html in pages.items():
+        assert "Research use only" in html, name
+        assert "upper bound" in html, name
+        # Every page of measurements warns for itself: a reader may land on any of them.
+        assert ("these images are synthetic" in html) == (name != "method.html"), name
+
+
+def test_every_link_leads_somewhere(tmp_path: Path) -> None:
+    records = [record for modality in ("ct", "mammogram", "mri") for record in naive_and_trained(modality)]
+    site = site_of(tmp_path, *records, make("draft", protocol="quick"))
+
+    pages = {path: Reader(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+    ids = {path: [a["id"] for _, a in page.tags if a.get("id")] for path, page in pages.items()}
+    followed = 0
+    for path, page in pages.items():
+        assert len(ids[path]) == len(set(ids[path])), path
+        for link in page.links:
+            target, _, anchor = link.partition("#")
+            there = (path.parent / target).resolve() if target else path
+            assert there.is_file(), (path, link)
+            assert there.is_relative_to(site)
+            assert not anchor or anchor in ids[there], (path, link)
+            followed += 1
+    assert followed > 100
+    assert "phantom-ct-standard.csv" in " ".join(pages[site / "phantom/ct/index.html"].links)
 
 
 def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
     naive, trained = naive_and_trained()
-    index = build(write(tmp_path / "results", naive, trained), tmp_path / "site")
-    html = index.read_text(encoding="utf-8")
+    html = built(tmp_path, naive, trained)
 
     # From the files of the records alone, by another way than the tables'.
     with (tmp_path / "results/phantom/ct/vgg16-slim-pgd-at.csv").open() as file:
@@ -160,15 +200,16 @@ def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
     balanced = (worst[disease].mean() + worst[~disease].mean()) / 2
     summary = json.loads((tmp_path / "results/phantom/ct/vgg16-slim-pgd-at.json").read_text())["summary"]
 
-    row = Reader(html).row("vgg16-slim-pgd-at")
-    assert row[0] == "1"
-    assert row[2].split() == [f"{100 * right.mean():.1f}", interval(summary["clean"])]
-    assert row[3].split() == [f"{100 * balanced:.1f}", interval(summary["robust_balanced"])]
-    assert row[4].split() == [f"{100 * worst.mean():.1f}", interval(summary["robust"]["0.004"])]
-    assert row[5:12] == [f"{100 * survives(attack).mean():.1f}" for attack in trained.attacks]
-    assert row[12].split()[0] == f"{100 * (1 - worst[disease].mean()):.1f}"
+    row = Reader(html).cells("vgg16-slim-pgd-at")
+    assert row["rank"] == "1"
+    assert row["clean"].split() == [f"{100 * right.mean():.1f}", interval(summary["clean"])]
+    assert row["robust"].split() == [f"{100 * balanced:.1f}", interval(summary["robust_balanced"])]
+    assert row["all"].split() == [f"{100 * worst.mean():.1f}", interval(summary["robust"]["0.004"])]
+    for attack in trained.attacks:
+        assert row[f"under-{attack}"] == f"{100 * survives(attack).mean():.1f}"
+    assert row["missed"].split()[0] == f"{100 * (1 - worst[disease].mean()):.1f}"
     median = float(np.median(trained.minimal_epsilon))
-    assert row[13].split() == [f"{median:.4f}", f"{1400 * round(median, 4):.3g}", "HU"]
+    assert row["median"].split() == [f"{median:.4f}", f"{1400 * round(median, 4):.3g}", "HU"]
     # The curve's numbers, and the same in the download.
     curve = [trained.robust_accuracy(e, balanced=True) for e in trained.epsilons]
     assert [f"{100 * share:.1f}" for share in curve] == next(
@@ -176,9 +217,34 @@ def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
         for row in Reader(html).rows
         if len(row) == 12 and "pgd-at" in row[0] and "worst" in row[1]
     )
-    with (index.parent / "phantom-ct-standard.csv").open() as file:
+    folder = tmp_path / "site/phantom/ct"
+    with (folder / "phantom-ct-standard.csv").open() as file:
         line = next(line for line in csv.DictReader(file) if line["submission"] == "vgg16-slim-pgd-at")
     assert float(line["worst_case_balanced"]) == pytest.approx(balanced, abs=1e-5)
+    told = json.loads((folder / "phantom-ct-standard.json").read_text("utf-8"))
+    (entry,) = [each for each in told["entries"] if each["submission"] == "vgg16-slim-pgd-at"]
+    assert entry["worst_case_balanced"] == pytest.approx(balanced)
+    assert [point["worst_case_balanced"] for point in entry["curve"][1:]] == pytest.approx(curve)
+
+
+def test_what_the_slider_shows_is_what_the_records_hold(tmp_path: Path) -> None:
+    naive, trained = naive_and_trained()
+    html = built(tmp_path, naive, trained)
+    data = json.loads(re.findall(r'<script type="application/json" id="board-data">(.*?)</script>', html)[0])
+    assert data["epsilons"] == ["0", *trained.epsilons]
+    assert [column["key"] for column in data["columns"]] == Reader(html).keys[2:]
+    disease = trained.labels == 1
+    for place, epsilon in enumerate(data["epsilons"]):
+        verdicts = trained.clean_correct if epsilon == "0" else trained.robust(epsilon)
+        shares = [verdicts[disease].mean(), verdicts[~disease].mean()]
+        worst, low, high, missed = data["rows"][0]["curve"][place]
+        assert worst == pytest.approx(1000 * np.mean(shares), abs=0.51)
+        assert missed == pytest.approx(1000 * (1 - shares[0]), abs=0.51)
+        assert low <= worst <= high
+    at_headline = data["rows"][0]["curve"][data["epsilons"].index("0.004")]
+    assert Reader(html).cells("vgg16-slim-pgd-at")["robust"].split()[1] == (
+        f"{at_headline[1] / 10:.1f}–{at_headline[2] / 10:.1f}"
+    )
 
 
 def interval(estimate: dict[str, float]) -> str:
@@ -227,11 +293,13 @@ def test_what_may_not_be_ranked_is_shown_with_its_reason(tmp_path: Path) -> None
     assert reasons["quick-one"] == (None, "quick: never ranked")
     assert reasons["few"] == (None, "under 20 patients")
 
-    html = built(tmp_path, *records)
+    site = site_of(tmp_path, *records)
+    html = (site / "phantom/ct/index.html").read_text("utf-8")
     assert Reader(html).row("in-doubt")[0] == "–"
-    assert html.count(DOUBT.sentence) == 2  # on the badge, and to be read without a mouse
-    assert "Only 12 patients" in html
-    assert Reader(html).row("few")[3].endswith("no interval")
+    assert DOUBT.sentence in html
+    few = (site / "phantom/mri/index.html").read_text("utf-8")
+    assert "Only 12 patients" in few
+    assert Reader(few).cells("few")["robust"].endswith("no interval")
 
 
 def test_the_twin_is_what_an_entry_is_compared_with() -> None:
@@ -249,12 +317,28 @@ def test_the_twin_is_what_an_entry_is_compared_with() -> None:
 
 def test_the_published_numbers_are_there_and_take_no_rank(tmp_path: Path) -> None:
     records = [record for modality in ("ct", "mammogram", "mri") for record in naive_and_trained(modality)]
-    html = built(tmp_path, *records)
-    rows = [row for row in Reader(html).rows if row and "as published" in " ".join(row)]
-    assert [row[4].split()[0] for row in rows] == ["25.6", "67.7", "23.9", "63.4", "6.4", "87.2"]
-    assert {row[0].strip() for row in rows} == {"–"}
-    assert all("not comparable" in row[-1] for row in rows)
-    assert "https://doi.org/10.1200/CCI.21.00170" in html
+    site, found = site_of(tmp_path, *records), []
+    for modality in ("ct", "mammogram", "mri"):
+        html = (site / f"phantom/{modality}/index.html").read_text("utf-8")
+        rows = [row for row in Reader(html).rows if row and "as published" in " ".join(row)]
+        assert {row[0].strip() for row in rows} == {"–"}
+        assert all("not comparable" in row[1] for row in rows)
+        assert "https://doi.org/10.1200/CCI.21.00170" in html
+        found += [row[Reader(html).keys.index("robust")].split()[0] for row in rows]
+    assert found == ["25.6", "67.7", "23.9", "63.4", "6.4", "87.2"]
+
+
+def test_the_controls_stand_on_the_board_and_take_no_rank(tmp_path: Path) -> None:
+    naive, trained = naive_and_trained()
+    reader = Reader(built(tmp_path, naive, trained))
+    constant, noise = reader.cells("A constant answer"), reader.cells("Noise instead of an attack")
+    assert (constant["rank"], constant["robust"].split()[0]) == ("–", "50.0")
+    share = trained.robust_accuracy("0.004", "noise", balanced=True)
+    assert (noise["rank"], noise["robust"].split()[0]) == ("–", f"{100 * share:.1f}")
+
+    # An entry that is constant says the same with its own measurement.
+    baseline = make("always", kind="baseline", architecture="constant")
+    assert "A constant answer" not in built(tmp_path / "with", naive, trained, baseline)
 
 
 def test_what_a_submission_writes_stays_text(tmp_path: Path) -> None:
@@ -262,32 +346,50 @@ def test_what_a_submission_writes_stays_text(tmp_path: Path) -> None:
     flag = Flag("notice-<b>", "notice", 1, 2, attack)
     record = make("x", title=attack, training=attack, architecture=attack, authors=[attack], flags=(flag,))
     record = dataclasses.replace(record, provenance={"verified": True, attack: attack})
-    html = built(tmp_path, record)
-    tags = Reader(html).tags
-    assert "&lt;script&gt;alert(1)" in html
-    assert not [tag for tag, _ in tags if tag in ("script", "img", "b", "iframe")]
-    assert not [
-        name for _, attributes in tags for name in attributes if name.startswith("on") or name == "style"
-    ]
+    site = site_of(tmp_path, record)
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) >= 4
+    for path in pages:
+        html = path.read_text("utf-8")
+        tags = Reader(html).tags
+        assert not [tag for tag, _ in tags if tag in ("img", "b", "iframe")]
+        scripts = [a for tag, a in tags if tag == "script"]
+        assert {a.get("type", "") for a in scripts if not a.get("src")} <= {"application/json"}
+        assert {(a["src"] or "").rpartition("/")[0].lstrip("./") for a in scripts if a.get("src")} <= {
+            "static"
+        }
+        named = [name for _, attributes in tags for name in attributes]
+        assert not [name for name in named if name.startswith("on") or name == "style"]
+    board = (site / "phantom/ct/index.html").read_text("utf-8")
+    assert "&lt;script&gt;alert(1)" in board
+    # In the script's data too, where no entity would be read.
+    assert "\\u003cscript\\u003ealert(1)" in board
 
 
 def test_a_download_holds_no_formula(tmp_path: Path) -> None:
     record = make("x", title='=HYPERLINK("http://evil")')
     index = build(write(tmp_path / "results", record), tmp_path / "site")
-    with (index.parent / "phantom-ct-standard.csv").open() as file:
+    with (index.parent / "phantom/ct/phantom-ct-standard.csv").open() as file:
         assert next(csv.DictReader(file))["title"].startswith("'=")
 
 
 def test_a_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    html = built(tmp_path, *naive_and_trained())
-    for tag, attributes in Reader(html).tags:
-        for name, value in attributes.items():
-            if name in ("src", "srcset", "poster", "data", "action") or (name == "href" and tag != "a"):
-                assert (value or "").startswith(("style.css", "data:", "#")), (tag, name, value)
-    assert "default-src 'none'; style-src 'self'; img-src 'self' data:" in html
-    css = (tmp_path / "site" / "style.css").read_text(encoding="utf-8")
-    assert "url(" not in css
-    assert "@import" not in css
+    site = site_of(tmp_path, *naive_and_trained())
+    for path in sorted(site.rglob("*.html")):
+        html = path.read_text("utf-8")
+        for tag, attributes in Reader(html).tags:
+            for name, value in attributes.items():
+                if name in ("src", "srcset", "poster", "data", "action") or (name == "href" and tag != "a"):
+                    own = re.fullmatch(r"(\.\./)*(static/[\w.]+|feed\.xml)|data:.*|#.*", value or "")
+                    assert own, (path, tag, name, value)
+        policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:"
+        assert policy in html
+        assert "unsafe" not in html
+    for path in sorted((site / "static").iterdir()):
+        text = path.read_text("utf-8")
+        assert not re.search(r"url\(|@import|https?://|\beval\b|Function\(|fetch\(|XMLHttpRequest", text), (
+            path
+        )
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
@@ -297,7 +399,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("change", ["version", "images"])
@@ -325,7 +427,9 @@ def test_a_record_in_a_foreign_folder_stops_the_build(tmp_path: Path) -> None:
 
 def test_a_private_track_says_so(tmp_path: Path) -> None:
     public = built(tmp_path / "public", make("x"))
-    private = built(tmp_path / "private", make("x", track="Our Ward"))
+    site = site_of(tmp_path / "private", make("x", track="Our Ward"))
+    (board,) = site.glob("our-ward-*/ct/index.html")
+    private = board.read_text("utf-8")
     assert '<p class="warning">Private' in private
     assert "<title>Private" in private
     assert "noindex" in private
@@ -343,12 +447,13 @@ def test_what_a_split_says_of_itself_is_told(tmp_path: Path) -> None:
     }
     told = dataclasses.replace(plain, split={**plain.split, "notes": notes})
 
-    page = built(tmp_path / "told", told)
+    board = "clinical/ct/index.html"
+    page = built(tmp_path / "told", told, page=board)
     assert "8 HU = 0.5 σ" in page
     assert "The audit of these images: diameter alone tells the classes apart with AUC 0.906." in page
     assert "(8 HU = 0.5 σ)" in render_text([told])
-    assert "5.6 HU" in built(tmp_path / "plain", plain)
-    assert "The audit" not in built(tmp_path / "plain", plain)
+    assert "5.6 HU" in built(tmp_path / "plain", plain, page=board)
+    assert "The audit" not in built(tmp_path / "plain", plain, page=board)
 
 
 def test_no_records_make_a_page_that_says_how_to_get_some(tmp_path: Path) -> None:
@@ -362,8 +467,9 @@ def test_times_are_costs_and_other_files_are_no_records(tmp_path: Path) -> None:
     folder = results / "phantom" / "ct"
     (folder / "x.times.json").write_text('{"seconds": 1234.4}')
     (folder / "x.remarks.json").write_text("{}")
-    html = build(results, tmp_path / "site").read_text(encoding="utf-8")
-    assert "1,234 s" in html
+    site = build(results, tmp_path / "site").parent
+    html = (site / "phantom/ct/index.html").read_text("utf-8")
+    assert "1,234 s" in Reader(html).cells("x")["cost"]
 
 
 def test_a_folder_that_is_not_a_site_is_left_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from test_leaderboard import Reader, contents, make, naive_and_trained, write
+from test_leaderboard import Reader, built, contents, make, naive_and_trained, write
 
 from benchmark.paper_result import PaperResult
 from benchmark.statistics import bootstrap
@@ -67,14 +67,14 @@ def results(tmp_path):
 def test_both_numbers_stand_side_by_side(results, tmp_path):
     folder, record, _ = results
 
-    index = build(folder, tmp_path / "site")
+    board = build(folder, tmp_path / "site").parent / "phantom/ct/index.html"
 
     with (folder / "phantom/ct/vgg16-slim-naive.paper.csv").open() as file:
         images = list(csv.DictReader(file))
     disease = np.array([image["label"] == "1" for image in images])
     clean = np.array([float(image["clean_gap"]) > 0 for image in images])
     after = np.array([float(image["pgd@0.004"]) > 0 for image in images])
-    rows = [row for row in Reader(index.read_text("utf-8")).rows if len(row) == 7 and "PGD" in row[1]]
+    rows = [row for row in Reader(board.read_text("utf-8")).rows if len(row) == 7 and "PGD" in row[1]]
     (row,) = [[cell.strip() for cell in row] for row in rows]
     assert row[0] == "vgg16-slim-naive"
     assert row[2].split()[0] == f"{100 * (after == disease).mean():.1f}"
@@ -82,11 +82,11 @@ def test_both_numbers_stand_side_by_side(results, tmp_path):
     assert row[4] == f"{100 * ((clean != disease) & (after != clean)).mean():.1f}"
     assert row[5] == f"{100 * record.robust_accuracy('0.004', 'pgd'):.1f}"
     assert row[6].split()[0] == f"{100 * record.robust_accuracy('0.004'):.1f}"
-    with (index.parent / "phantom-ct-standard-paper.csv").open() as file:
+    with (board.parent / "phantom-ct-standard-paper.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 3 * 9
     assert {line["submission"] for line in lines} == {"vgg16-slim-naive"}
-    with (index.parent / "phantom-ct-standard-coverage.csv").open() as file:
+    with (board.parent / "phantom-ct-standard-coverage.csv").open() as file:
         assert float(list(csv.DictReader(file))[-1]["clean"]) == pytest.approx(
             record.clean_accuracy, abs=1e-5
         )
@@ -96,11 +96,12 @@ def test_the_page_stays_whole(results, tmp_path):
     folder, _, _ = results
 
     index = build(folder, tmp_path / "site")
-    html = index.read_text("utf-8")
+    board = index.parent / "phantom/ct/index.html"
+    html = board.read_text("utf-8")
 
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
-    assert all((index.parent / link).is_file() for link in re.findall(r'href="([^"#:]+)"', html))
+    assert all((board.parent / link).is_file() for link in re.findall(r'href="([^"#:]+)"', html))
     assert 'style="' not in html
     assert contents(index.parent) == contents(build(folder, tmp_path / "again").parent)
 
@@ -108,7 +109,7 @@ def test_the_page_stays_whole(results, tmp_path):
 def test_the_drop_is_told_with_the_reason_why_accuracy_rises(results, tmp_path):
     folder, _, result = results
 
-    html = build(folder, tmp_path / "site").read_text("utf-8")
+    html = (build(folder, tmp_path / "site").parent / "phantom/ct/index.html").read_text("utf-8")
 
     curve = result.curve(result.right)
     kept = np.argsort(-result.sensitivity, kind="stable")[:160]
@@ -122,16 +123,16 @@ def test_a_result_of_other_weights_is_not_shown(results, tmp_path):
     folder, record, _ = results
     write(folder, dataclasses.replace(record, provenance={**record.provenance, "identity": "retrained"}))
 
-    index = build(folder, tmp_path / "site")
+    board = build(folder, tmp_path / "site").parent / "phantom/ct/index.html"
 
-    html = index.read_text("utf-8")
+    html = board.read_text("utf-8")
     assert "is of other weights or images" in html
     assert "right, unflipped" not in html
-    assert not (index.parent / "phantom-ct-standard-paper.csv").exists()
+    assert not (board.parent / "phantom-ct-standard-paper.csv").exists()
 
 
 def test_without_a_result_the_page_says_nothing_of_it(tmp_path):
-    html = build(write(tmp_path / "results", make("x")), tmp_path / "site").read_text("utf-8")
+    html = built(tmp_path, make("x"))
 
     assert "paper's protocol" not in html
 

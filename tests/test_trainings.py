@@ -581,14 +581,20 @@ def test_an_image_that_is_wrong_clean_cannot_be_said_to_stand(files):
 
 
 def cells(site: Path, name: str = "entry") -> dict[str, str]:
-    with (site / "phantom-ct-standard.csv").open(newline="") as file:
+    with (site / "phantom/ct/phantom-ct-standard.csv").open(newline="") as file:
         return next(row for row in csv.DictReader(file) if row["submission"] == name)
+
+
+def pages_of(folder):
+    """Board and page of the entry, built from folder/results."""
+    built = build(folder / "results", folder / "site").parent / "phantom/ct"
+    return (built / "index.html").read_text("utf-8"), (built / "entry.html").read_text("utf-8")
 
 
 def test_the_spread_on_the_page_is_that_of_the_rows(files, tmp_path):
     record, folder = files
 
-    page = build(tmp_path / "results", tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(tmp_path)
 
     disease, worst = record.labels == 1, [record.robust("0.004")]
     worst += [np.array([row["robust"] == "1" for row in own]) for own in rows_of(folder, "entry").values()]
@@ -607,9 +613,9 @@ def test_the_spread_on_the_page_is_that_of_the_rows(files, tmp_path):
         f"worst case over 3 trainings (seeds 0, 1, 2), balanced: {told(balanced)[0]}; of all images: {text}"
         in page
     )
-    row = Reader(page).row("entry")
-    assert f"3 trainings: mean {told(balanced)[1]:.1f}, SD {told(balanced)[2]:.1f}" in row[3]
-    assert f"3 trainings: mean {mean:.1f}, SD {sd:.1f}" in row[4]
+    row = Reader(board).cells("entry")
+    assert f"3 trainings: mean {told(balanced)[1]:.1f}, SD {told(balanced)[2]:.1f}" in row["robust"]
+    assert f"3 trainings: mean {mean:.1f}, SD {sd:.1f}" in row["all"]
     line = cells(tmp_path / "site")
     assert line["trainings"] == "3"
     assert float(line["worst_case_mean_of_trainings"]) == pytest.approx(mean / 100, rel=1e-5)
@@ -629,7 +635,7 @@ def test_it_moves_no_rank_and_makes_no_row(tmp_path):
     build(tmp_path / "results", tmp_path / "site")
 
     def without(site):
-        with (site / "phantom-ct-standard.csv").open(newline="") as file:
+        with (site / "phantom/ct/phantom-ct-standard.csv").open(newline="") as file:
             return [{k: v for k, v in row.items() if "training" not in k} for row in csv.DictReader(file)]
 
     assert without(tmp_path / "site") == without(tmp_path / "before")
@@ -656,11 +662,12 @@ def test_trainings_of_another_record_are_not_shown_but_a_warning_is(files, tmp_p
     change(folder)
     assert before != [path.read_bytes() for path in sorted(folder.glob("*.trainings.*"))]
 
-    page = build(tmp_path / "results", tmp_path / "site").read_text("utf-8")
+    board, page = pages_of(tmp_path)
 
     warning = f"the further trainings of entry on ct were evaluated beside a record of other {what} and are not shown"
-    assert page.count(warning) == 2  # in its row and on its card
-    assert "3 trainings" not in page
+    assert warning in Reader(board).cells("entry")["entry"]
+    assert page.count(warning) == 1
+    assert "3 trainings" not in board + page
     assert cells(tmp_path / "site")["trainings"] == ""
 
 
@@ -672,7 +679,7 @@ def test_a_training_in_doubt_is_named(files, tmp_path):
         replace(found, trained=(found.trained[0], replace(found.trained[1], flags=doubt))), record, folder
     )
 
-    assert "in doubt: training seed 2<" in build(tmp_path / "results", tmp_path / "site").read_text("utf-8")
+    assert "in doubt: training seed 2<" in pages_of(tmp_path)[1]
 
 
 def test_the_study_tells_the_spread_at_every_epsilon(tmp_path):
@@ -707,6 +714,5 @@ def test_the_study_tells_the_spread_at_every_epsilon(tmp_path):
 def test_an_entry_that_was_trained_once_says_nothing_of_trainings(tmp_path):
     write(tmp_path / "results", entered())
 
-    page = build(tmp_path / "results", tmp_path / "site").read_text("utf-8")
-
-    assert "trainings" not in page.partition("<main")[2]
+    for page in pages_of(tmp_path):
+        assert "trainings" not in page.partition("<main")[2]

@@ -196,6 +196,8 @@ def _record(
         "adversarial_sha256": adversarial,
         "versions": {package: version(package) for package in VERSIONED},
     }
+    if entered and entered.weights.claimed_accuracy is not None:
+        provenance["claimed_accuracy"] = entered.weights.claimed_accuracy
     if failures:
         provenance["missing"] = [
             {"block": f.block, "images": f"{f.first}–{f.last}", "reason": f.reason} for f in failures

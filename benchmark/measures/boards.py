@@ -56,7 +56,8 @@ class Board:
     ties: groups of ranked entries of which none is better than another beyond chance, each as large as can be.
     smallest_difference: that this board finds in four of five samples, of a middling pair; None with fewer than two ranks.
     planned_difference: the same from the images and patients alone, for entries that disagree on a fifth of the images.
-    pairs: how many comparisons are judged together.
+    pairs: how many comparisons are judged together; comparisons: all of them, their `first` and `second` being places in
+    `standings`.
     """
 
     track: str
@@ -69,6 +70,7 @@ class Board:
     smallest_difference: float | None
     planned_difference: float
     pairs: int
+    comparisons: tuple[Comparison, ...] = ()
 
     def of(self, submission: str) -> Standing:
         """One entry's standing."""
@@ -161,6 +163,7 @@ def board(records: Sequence[Record]) -> Board:
         shown_difference([each for pair, each in compared.items() if pair[1] < ranked]),
         planned_for(labels, patients, max(1, len(family))),
         len(family),
+        tuple(compared.values()),
     )
 
 

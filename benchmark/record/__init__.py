@@ -5,9 +5,11 @@ Margins (true logit minus the other) and distances are stored, never percentages
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,13 @@ class Record:
         }
 
     # -- files -------------------------------------------------------------------------
+
+    @cached_property
+    def table_sha256(self) -> str:
+        """Of the table of its rows as `save` writes it."""
+        from benchmark.record.files import table_text
+
+        return hashlib.sha256(table_text(self).encode()).hexdigest()
 
     def save(self, folder: Path) -> Path:
         """Write the record's files, all or none; returns the JSON's path.

@@ -38,7 +38,7 @@ def write(record: Record, folder: Path) -> Path:
         DataError: the folder cannot be written; what was there still is.
     """
     path = folder / f"{record.submission}.json"
-    tables = {path.with_suffix(".csv"): _table(record).encode()}
+    tables = {path.with_suffix(".csv"): table_text(record).encode()}
     body = {
         "format": FORMAT,
         "submission": record.submission,
@@ -111,7 +111,7 @@ def read(path: Path) -> Record:
 
 def table_sha256(record: Record) -> str:
     """Of the table that `write` writes: by it the files beside a record say which record they are of."""
-    return hashlib.sha256(_table(record).encode()).hexdigest()
+    return record.table_sha256
 
 
 def _rows(path: Path, sha256: str) -> list[dict[str, str]]:
@@ -124,7 +124,8 @@ def _rows(path: Path, sha256: str) -> list[dict[str, str]]:
     return rows
 
 
-def _table(record: Record) -> str:
+def table_text(record: Record) -> str:
+    """The rows of a record as CSV."""
     columns: dict[str, Iterable[Any]] = {
         "image_id": record.image_ids,
         "patient_id": record.patient_ids,

@@ -37,7 +37,7 @@ def show_track(
         DataError: there is no such part, or its images are private and nobody has asked for thumbnails by name.
     """
     split = load_split(modality, track, part)
-    private = is_private(track) and not _synthetic(split)
+    private = is_private(track) and not is_synthetic(split)
     if private and not private_thumbnails:
         raise DataError(
             "the images of this folder are private and a sheet shows them as they are; "
@@ -111,13 +111,14 @@ def contact_sheet(split: Split, each: int = EACH) -> Figure:
     return figure
 
 
-def _synthetic(split: Split) -> bool:
+def is_synthetic(split: Split) -> bool:
+    """Whether its notes say that a program drew it."""
     return str(split.notes.get("source", "")).startswith("synthetic: ")
 
 
 def _heading(split: Split) -> str:
     return f"{get_modality(split.modality).title} · {split.name}" + (
-        " · SYNTHETIC, not from patients" if _synthetic(split) else ""
+        " · SYNTHETIC, not from patients" if is_synthetic(split) else ""
     )
 
 

@@ -1,0 +1,120 @@
+"""What a board says in sentences: who leads, whether it is a tie, what it can show, how to cite it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark import __version__
+from benchmark.measures import positive_words
+from benchmark.statistics import MINIMUM_PATIENTS
+from leaderboard import paths
+from leaderboard.entries import title
+from leaderboard.tables import Table
+from leaderboard.words import number
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the box above a table: its name, its value, and what it means."""
+
+    name: str
+    value: str
+    note: str
+
+
+def board_label(table: Table) -> str:
+    """What the navigation calls a board: "CT", "CT, quick"."""
+    short = table.modality.title.split(":")[0]
+    return short if table.protocol["name"] == paths.PLAIN else f"{short}, {table.protocol['name']}"
+
+
+def verdict(table: Table) -> str:
+    """Which is best, and is it a tie: the first question of a reader."""
+    ranked = [row for row in table.rows if row.rank is not None]
+    if not ranked:
+        return "No entry is ranked here."
+    best, *tied = [row for row in ranked if row.rank == 1]
+    if len(ranked) == 1:
+        return f"{title(best)} is the only ranked entry."
+    if tied:
+        others = f"{len(tied)} others" if len(tied) > 3 else ", ".join(title(row) for row in tied)
+        return f"A tie: {title(best)} leads, but these patients do not tell it from {others}."
+    return f"{title(best)} comes first, better than every other ranked entry beyond chance."
+
+
+def trust(table: Table) -> str:
+    """Whether to believe the leader's number: a reader's next question. Empty without a leader."""
+    best = next((row for row in table.rows if row.rank == 1), None)
+    if best is None:
+        return ""
+    notices = ", ".join(flag.id for flag in best.flags)
+    checks = (
+        f"Of its number the health checks say: {notices}"
+        if notices
+        else "No health check objects to its number"
+    )
+    if best.best_known is None or not best.best_known.evidence:
+        return f"{checks}; no second attack code was asked."
+    broken = sum(credit.images for credit in best.best_known.credits)
+    return f"{checks}; others' attacks broke {f'{broken} more' if broken else 'none more'} of its images."
+
+
+def facts(table: Table) -> tuple[Fact, ...]:
+    """The box above a table."""
+    headline = table.protocol["headline"]
+    return (
+        Fact(
+            "headline ε",
+            f"{headline}, that is {table.told(headline)}",
+            "How far the adversary may move each pixel, on images scaled to [0, 1]; and that in the unit of these images.",
+        ),
+        Fact(
+            "diseased means",
+            positive_words(table.modality.name, table.track),
+            "What label 1 stands for here: missed disease is an image of this kind that the attacked model calls healthy.",
+        ),
+        Fact(
+            "smallest difference this can show",
+            _smallest(table),
+            "How much better an entry must truly be for a set of images of this size to show it, in four of five such sets.",
+        ),
+        Fact(
+            "images",
+            f"{table.images:,} of {table.patients:,} patients",
+            "Patients are the unit of splitting, resampling and testing: intervals come from resampled patients.",
+        ),
+        Fact(
+            "split",
+            f"{table.split.get('name', '')} · sha256 {str(table.split.get('sha256', ''))[:12]}",
+            "Every entry is measured on these very images; the checksum is that of images and labels.",
+        ),
+    )
+
+
+def citation(table: Table) -> str:
+    """What to write where the board is cited."""
+    protocol = f"protocol {table.protocol['name']} v{table.protocol['version']}"
+    split = f"split {table.split.get('name', '')} (sha256 {str(table.split.get('sha256', ''))[:12]})"
+    return (
+        f"The OncoRobust developers. OncoRobust {__version__}: adversarial robustness of models of oncologic images. "
+        f"{table.modality.title}, {table.track} track, {protocol}, {split}."
+    )
+
+
+def warnings(table: Table) -> tuple[str, ...]:
+    """What to know of the images before reading on; without what is said of the whole track."""
+    few = table.patients < MINIMUM_PATIENTS
+    size = f"Only {table.patients} patients: no interval and no rank below {MINIMUM_PATIENTS}."
+    found = table.notes.get("audit", {}).get("warnings", ())
+    return (*((size,) if few else ()), *(f"The audit of these images: {sentence}." for sentence in found))
+
+
+def _smallest(table: Table) -> str:
+    """How large a difference must be to be found here: of this board, or of these images alone."""
+    found = table.board.smallest_difference
+    if table.patients < MINIMUM_PATIENTS:
+        return f"none: under {MINIMUM_PATIENTS} patients"
+    if found is None:
+        planned = number(table.board.planned_difference)
+        return f"about {planned} points, for two entries that disagree on a fifth of the images"
+    return f"{number(found)} points, in four of five samples like this one"
