@@ -244,11 +244,11 @@ def _verified(
     if not (submission.folder / name).resolve().is_relative_to(submission.folder.resolve()):
         complaints.append(f"weights file {name!r} lies outside the submission's folder")
         return None
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        complaints.append(f"weights file {name!r} is no ordinary file; put one there")
-        return None
     try:
         path = submission.path_of(weights, name)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            complaints.append(f"weights file {name!r} is no ordinary file; put one there")
+            return None
         found = _sha256(path)
     except OSError as error:
         complaints.append(
