@@ -23,7 +23,7 @@ from benchmark.isolation import frames, sandbox
 from benchmark.isolation.entered import bridge_of, load_submission, opened
 from benchmark.isolation.frames import Header
 from benchmark.models import build
-from benchmark.models.weights import load_weights
+from benchmark.models.weights import load_weights, undrawn
 from benchmark.models.wrapper import Wrapped
 from benchmark.protocol import PROTOCOLS, get_protocol
 from benchmark.submission import load_submission as load_sealed
@@ -77,6 +77,23 @@ def test_logits_and_gradients_are_those_of_the_model_at_home_to_the_last_bit(mak
         for there, here in zip(both(model, part), both(home, part), strict=True):
             assert torch.equal(there, here)
         assert torch.equal(model(part), home(part))
+
+
+def test_weights_that_a_file_brings_need_not_be_drawn(make_code, one_thread):
+    inside = CODE.replace("    return named", "    with undrawn():\n        return named")
+    folder = make_code(
+        "coder", f"from benchmark.models.weights import undrawn\n{inside}", save(vgg_weights(0))
+    )
+    home = build("vgg16-slim", {"divisor": 64})
+    load_weights(home, folder / "ct.safetensors", "it")
+    images = torch.rand(2, 1, 64, 64)
+
+    model = load_submission(folder, "ct", isolation="none")
+
+    assert torch.equal(model(images), home.eval()(images))
+    with undrawn():
+        assert torch.nn.init.ones_(torch.zeros(3)).sum() == 0
+    assert torch.nn.init.ones_(torch.zeros(3)).sum() == 3
 
 
 def test_weights_lie_in_memory_as_build_laid_them(make_code, one_thread):

@@ -2,12 +2,14 @@
 
 Both are asked in turn, in one thread each. An evaluation is counted as the reference entries' records have it: of 172
 forward passes 94 are followed by a backward pass. Seconds of the clock are the least of all rounds; seconds of the
-processor, of harness and worker together, hardly feel what else the machine is doing.
+processor, of harness and worker together, feel less of what else the machine is doing.
+
+What the walls take does not hang on the model, only on how large its images are. So it is also measured alone, with a
+model that computes next to nothing, and set against each model's own time: on a busy machine that is the steadier figure.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from pathlib import Path
 import click
 import psutil
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmark.attacks.two_class import gap
@@ -26,22 +29,26 @@ from benchmark.isolation.bridge import Bridge
 from benchmark.isolation.link import Limits, Worker
 from benchmark.isolation.zygote import Place, Zygote
 from benchmark.models import build
+from benchmark.models.weights import load_weights
 
 FORWARD, BOTH = 78, 94  # passes of an evaluation: forward alone, and with a backward pass
-CODE = """import torch
-from benchmark.models import build as named
+NOTHING = "logistic-regression"  # computes next to nothing
+WEIGHTS = "weights.safetensors"
+CODE = """from benchmark.models import build as named
+from benchmark.models.weights import undrawn
 
 def build(modality):
-    torch.manual_seed(0)
-    return named({architecture!r})
+    with undrawn():
+        return named({architecture!r})
 """
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Of one architecture. start: seconds for the first worker, with its zygote. later: the median of further ones.
+    """Of one architecture. start: seconds for the first worker, with its zygote. later: the least of nine further ones.
 
     equal: whether logits and gradients are the same bits. clock, processor: the overhead of an evaluation, as a share.
+    more, own: seconds of the processor that the walls, and the model at home, take for a question of 128 images, say.
     """
 
     architecture: str
@@ -51,6 +58,8 @@ class Overhead:
     equal: bool
     clock: float
     processor: float
+    more: float
+    own: float
 
 
 def measure(
@@ -67,23 +76,33 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="oncorobust-") as name:
         folder = Path(name)
         (folder / "model.py").write_text(CODE.format(architecture=architecture), encoding="utf-8")
-        place = Place(folder.resolve(), ("model.py",), sandbox.chosen(how))
+        torch.manual_seed(0)
+        save_file(build(architecture).state_dict(), folder / WEIGHTS)
+        place = Place(folder.resolve(), ("model.py", WEIGHTS), sandbox.chosen(how))
         started = time.perf_counter()
         zygote = Zygote(place)
         try:
             _start(zygote)
             first = time.perf_counter() - started
-            later = statistics.median(_timed(lambda: _start(zygote)) for _ in range(5))
-            return _compared(architecture, zygote, torch.rand(images, 1, side, side), rounds, first, later)
+            later = min(_timed(lambda: _start(zygote)) for _ in range(9))
+            home = build(architecture)
+            load_weights(home, folder / WEIGHTS, architecture)  # sums also depend on where a tensor lies
+            home.eval().requires_grad_(False)
+            x = torch.rand(images, 1, side, side)
+            return _compared(architecture, home, zygote, x, rounds, first, later)
         finally:
             zygote.close()
 
 
 def _compared(
-    architecture: str, zygote: Zygote, x: Tensor, rounds: int, first: float, later: float
+    architecture: str,
+    home: nn.Module,
+    zygote: Zygote,
+    x: Tensor,
+    rounds: int,
+    first: float,
+    later: float,
 ) -> Overhead:
-    torch.manual_seed(0)
-    home = build(architecture).eval().requires_grad_(False)
     worker = zygote.worker(_order(), Limits())
     bridge = Bridge(lambda device: worker)
     inside = max(
@@ -113,12 +132,17 @@ def _compared(
                 processor[name] += spent() - before
     bridge.close()
     least = {name: min(times) for name, times in clock.items()}
-    return Overhead(architecture, len(x), first, later, equal, _share(least), _share(processor))
+    there, here = (_mixed(processor, where) / rounds for where in ("there", "here"))
+    clock_share = _mixed(least, "there") / _mixed(least, "here") - 1
+    return Overhead(
+        architecture, len(x), first, later, equal, clock_share, there / here - 1, there - here, here
+    )
 
 
-def _share(seconds: dict[str, float]) -> float:
-    there = BOTH * seconds["there"] + FORWARD * seconds["there, forward"]
-    return there / (BOTH * seconds["here"] + FORWARD * seconds["here, forward"]) - 1
+def _mixed(seconds: dict[str, float], where: str) -> float:
+    """Of one question, as an evaluation mixes them."""
+    whole = BOTH * seconds[where] + FORWARD * seconds[f"{where}, forward"]
+    return whole / (BOTH + FORWARD)
 
 
 def _both(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +158,14 @@ def _forward(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def _order() -> dict[str, object]:
-    return {"modality": "ct", "files": [], "input": None, "device": "cpu", "gradients": True, "exact": False}
+    return {
+        "modality": "ct",
+        "files": [WEIGHTS],
+        "input": None,
+        "device": "cpu",
+        "gradients": True,
+        "exact": False,
+    }
 
 
 def _start(zygote: Zygote) -> Worker:
@@ -157,11 +188,16 @@ def _timed(ask: Callable[[], object]) -> float:
 @click.option("--isolation", default="auto", show_default=True)
 def main(architectures: tuple[str, ...], images: int, side: int, rounds: int, isolation: str) -> None:
     """Print what workers cost for ARCHITECTURES; the slim and the full VGG16 where none is named."""
+    alone = measure(NOTHING, images, side, 10 * rounds, isolation)
+    click.echo(
+        f"the walls alone take {1e3 * alone.more:.1f} ms of the processor for a question about {images} images"
+    )
     for architecture in architectures or ("vgg16-slim", "vgg16"):
         found = measure(architecture, images, side, rounds, isolation)
         click.echo(
             f"{found.architecture}, batches of {found.images}: overhead of an evaluation {found.clock:+.1%} by the clock, "
-            f"{found.processor:+.1%} of processor time; the first worker after {found.start:.2f} s, a later one after "
+            f"{found.processor:+.1%} of processor time; the walls alone are {alone.more / found.own:.1%} of its own "
+            f"{1e3 * found.own:.0f} ms; the first worker after {found.start:.2f} s, a later one after "
             f"{found.later:.3f} s; {'the same bits' if found.equal else 'OTHER BITS'}"
         )
 

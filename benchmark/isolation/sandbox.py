@@ -23,6 +23,7 @@ from benchmark.isolation.filter import program
 
 OURS = Path(__file__).resolve().parents[1]  # benchmark/
 READ_INSIDE = ("__init__.py", "errors.py", "allocator.py", "robustbench_import.py", "isolation", "models")
+DEVICES = Path("/dev")
 HARNESS, SUBMISSION = "/harness", "/submission"
 # What changes the last bits of a result, or names the GPU: the only settings of the harness that a worker is told.
 TOLD = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES")
@@ -130,7 +131,7 @@ def _system() -> Iterator[str]:
 def _devices() -> Iterator[str]:
     """NVIDIA's: `--dev-bind`, since `--bind` would forbid devices, and /sys, without which the driver does not start."""
     yield from ("--ro-bind", "/sys", "/sys")
-    for device in sorted(Path("/dev").glob("nvidia*")):
+    for device in sorted(DEVICES.glob("nvidia*")):
         if not device.is_dir():
             yield from ("--dev-bind", str(device), str(device))
 

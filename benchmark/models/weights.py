@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -37,6 +38,28 @@ def load_weights(model: nn.Module, path: Path, architecture: str) -> None:
     model.load_state_dict(
         {name: tensor.to(wanted[name].dtype) for name, tensor in brought.items()}, strict=True, assign=True
     )
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Networks that are made herein keep whatever lies in memory for weights: a file brings theirs.
+
+    Drawing takes most of the time that it takes to make a large network, and code that is isolated makes its own for
+    every block. Only what `torch.nn.init` draws is left out.
+    """
+    names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
+    drawing = {name: getattr(nn.init, name) for name in names}
+    try:
+        for name in drawing:
+            setattr(nn.init, name, _left)
+        yield
+    finally:
+        for name, function in drawing.items():
+            setattr(nn.init, name, function)
+
+
+def _left(tensor: Tensor, *_: object, **__: object) -> Tensor:
+    return tensor
 
 
 def _misfit(wanted: Mapping[str, Tensor], brought: Mapping[str, Tensor]) -> str:
