@@ -32,7 +32,7 @@ def submissions_folder() -> Path:
 def attacks_folder() -> Path:
     """Adversarial images that were sent, as <entry>/<modality>/*.safetensors. Moved by ONCOROBUST_ATTACKS."""
     named = os.environ.get("ONCOROBUST_ATTACKS")
-    return Path(named).expanduser() if named else home() / "attacks"
+    return Path(named).expanduser() if named else submissions_folder() / "attacks"
 
 
 def results_folder(track: str, private: bool = False, protocol: str = "") -> Path:

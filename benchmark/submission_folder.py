@@ -10,6 +10,9 @@ from benchmark.errors import SubmissionError
 from benchmark.folders import submissions_folder
 from benchmark.submission_file import NAME, SubmissionFile
 
+# Folders beside the entries that are none.
+RESERVED = ("template", "attacks")
+
 
 def folder_of(folder: Path | str) -> Path:
     """Where a submission lies, by its folder or its name in the submissions folder.
@@ -32,7 +35,7 @@ def checked_name(name: str) -> str:
     Raises:
         SubmissionError: it is none.
     """
-    if not re.fullmatch(NAME, name) or name == "template":
+    if not re.fullmatch(NAME, name) or name in RESERVED:
         raise SubmissionError(
             f"{name[:60]!r} cannot be the name of an entry; it must be 2 to 41 lower-case letters, digits and dashes, "
             "a letter or digit first"

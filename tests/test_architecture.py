@@ -59,6 +59,7 @@ FLOORS = {
     "benchmark.cli_train": 6,
     "benchmark.cli_json": 6,
     "benchmark.cli_enter": 6,
+    "benchmark.examples": 6,
     "benchmark.pytest_plugin": 6,
     "benchmark.test_robustness": 6,
     "benchmark.test_speed": 6,

@@ -1,7 +1,9 @@
 """A bare repository plays the forge: an honest pull request becomes a row, of a hostile one nothing is published."""
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -53,8 +55,6 @@ def git(folder, *words, given=None):
 
 def entry(name="honest", bias=(-0.5, 0.5), toml=TOML, architecture="constant", **files):
     """The files of an entry, by path in the repository."""
-    import hashlib
-
     weights = save({"logits": torch.tensor(bias)})
     text = toml.format(name=name, architecture=architecture, sha256=hashlib.sha256(weights).hexdigest())
     found = {"submission.toml": text.encode(), "ct.safetensors": weights, **files}
@@ -83,7 +83,7 @@ def forge(tmp_path, monkeypatch, shared):
     base = commit(maintainer, "begin")
     git(maintainer, "push", "origin", "HEAD:main")
     return SimpleNamespace(
-        bare=bare, base=base, maintainer=maintainer, folder=tmp_path, monkeypatch=monkeypatch
+        shared=shared, bare=bare, base=base, maintainer=maintainer, folder=tmp_path, monkeypatch=monkeypatch
     )
 
 
@@ -137,6 +137,13 @@ def evaluated(forge, jobs, submissions, attacks=""):
     pages = []
     for job in jobs:
         back = forge.folder / "returned" / job["title"]
+        # An entry gives the same every time: what one test evaluated, the next ones take.
+        told = (submissions / job["entry"] / "submission.toml").read_bytes()
+        kept = forge.shared / hashlib.sha256(told + job["title"].encode()).hexdigest()
+        if kept.exists() and not job["file"]:
+            shutil.copytree(kept / "back", back)
+            pages.append((kept / "page.md").read_text())
+            continue
         old = forge.maintainer / "leaderboard" / "results"
         if old.exists() and job["file"]:
             subprocess.run(["cp", "-r", old, back], check=True)
@@ -149,6 +156,9 @@ def evaluated(forge, jobs, submissions, attacks=""):
         done = run(forge, *words, **places)
         assert done.exit_code == 0, done.output
         pages.append(done.page)
+        if not job["file"]:
+            shutil.copytree(back, kept / "back")
+            (kept / "page.md").write_text(done.page)
     return pages
 
 
@@ -157,7 +167,7 @@ def merged(forge, head):
     git(forge.maintainer, "merge", "-q", "--no-edit", head)
     git(forge.maintainer, "push", "-q", "origin", "HEAD:main")
     places = {"ONCOROBUST_SUBMISSIONS": "submissions", "ONCOROBUST_RESULTS": "leaderboard/results"}
-    places["ONCOROBUST_ATTACKS"] = "attacks"
+    places["ONCOROBUST_ATTACKS"] = "submissions/attacks"
     found = run(forge, "missing", **{name: forge.maintainer / path for name, path in places.items()})
     assert found.exit_code == 0, found.output
     return json.loads(found.outputs["matrix"])
@@ -239,7 +249,7 @@ def test_images_that_somebody_sends_lower_the_best_known_with_credit(forge):
 
     split = load_split("ct").first_patients(40)
     images = split.batch()[0].numpy().astype(np.float32)
-    path = "attacks/honest/ct/breaker.safetensors"
+    path = "submissions/attacks/honest/ct/breaker.safetensors"
 
     def send(clone):
         (clone / path).parent.mkdir(parents=True)
@@ -250,7 +260,9 @@ def test_images_that_somebody_sends_lower_the_best_known_with_credit(forge):
     head = pull_request(forge, send)
     first = proposed(forge, head, "sent")
     matrix = merged(forge, head)
-    evaluated(forge, matrix["include"], forge.maintainer / "submissions", forge.maintainer / "attacks")
+    evaluated(
+        forge, matrix["include"], forge.maintainer / "submissions", forge.maintainer / "submissions/attacks"
+    )
     done = published(forge, matrix)
 
     assert [job["file"] for job in json.loads(first.outputs["matrix"])["include"]] == [path]
@@ -352,11 +364,11 @@ HOSTILE = {
         r"a\n::set-output::.md is no",
     ),
     "images against nobody": (
-        lambda clone: place(clone, {"attacks/nobody/ct/a.safetensors": b"x"}),
+        lambda clone: place(clone, {"submissions/attacks/nobody/ct/a.safetensors": b"x"}),
         "attacks nobody, and no such entry is there",
     ),
     "images elsewhere": (
-        lambda clone: place(clone, {"attacks/theirs/a.pt": b"x"}),
+        lambda clone: place(clone, {"submissions/attacks/theirs/a.pt": b"x"}),
         "is no place for sent images",
     ),
     "TOML that breaks out": (
@@ -606,8 +618,8 @@ def test_no_word_of_a_submitter_is_more_than_a_word(text):
 def test_titles_of_jobs_are_all_different_and_plain():
     jobs = [
         Job("a", "ct"),
-        Job("a", "ct", "attacks/a/ct/x-y.safetensors"),
-        Job("a", "ct", "attacks/a/ct/x_y.safetensors"),
+        Job("a", "ct", "submissions/attacks/a/ct/x-y.safetensors"),
+        Job("a", "ct", "submissions/attacks/a/ct/x_y.safetensors"),
     ]
 
     assert len({job.title for job in jobs}) == 3

@@ -11,6 +11,7 @@ from benchmark.errors import SubmissionError
 from benchmark.forge.change import LINK, MODULE, PLAIN_FILE, Changed
 from benchmark.modality import MODALITIES
 from benchmark.submission_file import NAME
+from benchmark.submission_folder import RESERVED
 
 LARGEST_ENTRY = 24_000_000  # bytes of all files of an entry
 LARGEST_ATTACK = 40_000_000  # bytes of a file of adversarial images: 2,000 of 64 × 64 pixels in float32
@@ -20,7 +21,7 @@ PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}"
 INSIDE = re.compile(rf"({PART}/){{0,2}}{PART}")
 ENDINGS = (".safetensors", ".py", ".md", ".log.csv", ".log.svg", ".txt")
 ATTACK = re.compile(
-    rf"attacks/(?P<name>[^/]+)/(?P<modality>{'|'.join(MODALITIES)})/(?P<file>{PART}\.safetensors)"
+    rf"submissions/attacks/(?P<name>[^/]+)/(?P<modality>{'|'.join(MODALITIES)})/(?P<file>{PART}\.safetensors)"
 )
 
 
@@ -45,7 +46,7 @@ def examine(changed: Sequence[Changed], known: Collection[str]) -> Proposal:
         SubmissionError: with every complaint at once; nothing of it may be evaluated.
     """
     entries = sorted({each.path.split("/")[1] for each in changed if _in_entry(each.path)})
-    attacks = [each for each in changed if each.path.startswith("attacks/")]
+    attacks = [each for each in changed if each.path.startswith("submissions/attacks/")]
     others = [each.path for each in changed if not _in_entry(each.path) and each not in attacks]
     complaints = list(_of_the_whole(entries, attacks, others, known))
     complaints += [told for each in changed for told in _of_one(each)]
@@ -85,14 +86,14 @@ def shown(text: str) -> str:
 
 def _in_entry(path: str) -> bool:
     parts = path.split("/")
-    return parts[0] == "submissions" and len(parts) > 2
+    return parts[0] == "submissions" and len(parts) > 2 and parts[1] != "attacks"
 
 
 def _of_the_whole(
     entries: Sequence[str], attacks: Sequence[Changed], others: Sequence[str], known: Collection[str]
 ) -> Iterator[str]:
     if not entries and not attacks:
-        yield "it enters nothing: no file of submissions/<name>/ or attacks/<entry>/<modality>/ is new"
+        yield "it enters nothing: no file of submissions/<name>/ or submissions/attacks/<entry>/<modality>/ is new"
     if others:
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         told = ", ".join(map(shown, others[:SHOWN])) + more
@@ -115,7 +116,7 @@ def _of_the_whole(
             )
         elif entry.replace("-", "") in taken:
             yield f"{shown(entry)} reads like {taken[entry.replace('-', '')]}, which is there; choose another name"
-        if not re.fullmatch(NAME, entry) or entry == "template":
+        if not re.fullmatch(NAME, entry) or entry in RESERVED:
             yield f"{shown(entry)} cannot be the name of an entry; it must be 2 to 41 lower-case letters, digits and dashes"
 
 
@@ -147,7 +148,8 @@ def _of_attack(each: Changed, known: Collection[str]) -> Iterator[str]:
     match = ATTACK.fullmatch(each.path)
     if not match:
         yield (
-            f"{shown(each.path)} is no place for sent images; expected attacks/<entry>/<modality>/<yours>.safetensors, "
+            f"{shown(each.path)} is no place for sent images; expected "
+            "submissions/attacks/<entry>/<modality>/<yours>.safetensors, "
             f"modality being one of {', '.join(MODALITIES)}"
         )
     elif match["name"] not in known:

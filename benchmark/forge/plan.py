@@ -19,7 +19,7 @@ from benchmark.forge.gate import ATTACK, MOST_FILES, Proposal, examine, shown
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.submission import load_submission, read_submission
-from benchmark.submission_folder import names
+from benchmark.submission_folder import RESERVED, names
 
 PROTOCOL, TRACK = "standard", "phantom"
 MOST_JOBS = 200  # a matrix of GitHub has at most 256
@@ -50,7 +50,7 @@ def propose(repository: Path, base: str, head: str, out: Path) -> tuple[Proposal
 
     Args:
         repository: holds both commits. base: of the harness that runs this. head: of the pull request.
-        out: a folder to be made, laid out as the repository: submissions/<name>/ or attacks/…
+        out: a folder to be made, laid out as the repository: submissions/<name>/ and submissions/attacks/…
 
     Raises:
         SubmissionError: it may not be evaluated; with every complaint at once.
@@ -60,7 +60,7 @@ def propose(repository: Path, base: str, head: str, out: Path) -> tuple[Proposal
         for each in files_at(repository, base, "submissions")
         if each.path.count("/") > 1
     }
-    proposal = examine(changes(repository, base, head), known - {"template"})
+    proposal = examine(changes(repository, base, head), known - set(RESERVED))
     if out.exists():
         raise SubmissionError(f"{out} is there already; name a folder to be made")
     if proposal.entry:
@@ -113,7 +113,7 @@ def missing(results: Path) -> Iterator[Job]:
             }
             for path in sorted((attacks_folder() / name / modality).glob("*.safetensors")):
                 if _sha256(path) not in judged:
-                    yield Job(name, modality, f"attacks/{name}/{modality}/{path.name}")
+                    yield Job(name, modality, f"submissions/attacks/{name}/{modality}/{path.name}")
 
 
 def _of(one: object, record: Record) -> bool:
@@ -153,5 +153,5 @@ def place_attack(job: Job, attacks: Path) -> Path:
         SubmissionError: its path is none that the gate lets through.
     """
     if not ATTACK.fullmatch(job.file):
-        raise SubmissionError(f"{shown(job.file)} is no place for adversarial images")
-    return attacks / job.file.removeprefix("attacks/")
+        raise SubmissionError(f"{shown(job.file)} is no place for sent images")
+    return attacks / job.file.removeprefix("submissions/attacks/")
