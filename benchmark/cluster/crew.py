@@ -133,10 +133,11 @@ def gpus(workers: int, device: str) -> list[str]:
 
 
 class Cluster:
-    """Whom blocks are given to."""
+    """Whom blocks are given to. `seconds`: what each piece took on its worker, in the order in which they ended."""
 
     def __init__(self, line: Line, tell: Tell = complain) -> None:
         self.line, self.tell = line, tell
+        self.seconds: list[float] = []
 
     @contextmanager
     def another(self) -> Iterator[Cluster]:
@@ -201,7 +202,14 @@ class Cluster:
             told = partial(_put, ended, piece)
             return self.line.submit(piece.key, asked, piece.order, priority, piece.avoided, told)
 
-        kept = {piece.number: submit(piece) for piece in waiting}  # a future that nobody holds is forgotten
+        # A future that nobody holds is forgotten.
+        kept = dict(
+            zip(
+                (piece.number for piece in waiting),
+                self._submit_all(waiting, asked, priority, ended),
+                strict=True,
+            )
+        )
         looked = seen = time.monotonic()
         while kept:
             if time.monotonic() - looked > LOOK:
@@ -221,6 +229,16 @@ class Cluster:
             else:
                 kept[piece.number] = submit(piece)
 
+    def _submit_all(
+        self, waiting: Sequence[Piece], asked: Written, priority: float, ended: Queue[tuple[Piece, Any]]
+    ) -> list[Any]:
+        futures = self.line.submit_all(
+            [piece.key for piece in waiting], asked, [piece.order for piece in waiting], priority
+        )
+        for piece, future in zip(waiting, futures, strict=True):
+            future.add_done_callback(partial(_put, ended, piece))
+        return futures
+
     def _require_workers(self, seconds: float) -> None:
         if seconds > self.line.patience:
             raise ClusterError(
@@ -235,6 +253,7 @@ class Cluster:
             return _failure(job, answer["failure"]), True
         if "file" in answer:
             if hashlib.sha256(answer["file"]).hexdigest() == answer["sha256"]:
+                self.seconds.append(answer["seconds"])
                 return _taken_in(job, answer["file"]), True
             answer = {**answer, "trouble": "its file arrived damaged"}
         piece.attempts += 1

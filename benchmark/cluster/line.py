@@ -150,6 +150,17 @@ class Line:
         future.add_done_callback(ended)
         return future
 
+    def submit_all(
+        self,
+        keys: Sequence[tuple[str, int]],
+        asked: Written,
+        orders: Sequence[dict[str, Any]],
+        priority: float,
+    ) -> list[Any]:
+        """Ask for many pieces at once; their futures."""
+        told = {"needs": list(asked.sums), "limit": self.limit, "priority": priority}
+        return self.asked(lambda: self.client.map(task.compute, list(orders), key=list(keys), **told))
+
     def answer(self, future: Any) -> dict[str, Any]:
         """What came of a future that ended.
 

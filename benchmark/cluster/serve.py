@@ -33,14 +33,15 @@ PATIENCE = 120.0  # seconds that a worker looks for a scheduler it lost
 
 
 def configure() -> None:
-    """Take over SETTINGS, and log warnings only."""
+    """Take over SETTINGS, and leave what is to be said to us."""
     import logging
 
     import dask
     import distributed  # noqa: F401 - its defaults come first
 
     dask.config.update_defaults(SETTINGS)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    for name in ("distributed", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said in sentences of ours
 
 
 def serve_scheduler(host: str, port: int, certificates: Path | None, file: Path | None = None) -> None:
