@@ -58,17 +58,24 @@ def check(submission: str, track: str | None, isolation: str) -> None:
 
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Where to build; leaderboard/site by default.")
-def leaderboard(out: Path | None) -> None:
-    """Build the static page from the committed records.
+@click.option("--serve", is_flag=True, help="Then show it at an address of this machine, until Ctrl-C.")
+@click.option("--port", default=8000, show_default=True, help="Of that address; 0 takes any that is free.")
+def leaderboard(out: Path | None, serve: bool, port: int) -> None:
+    """Build the static site from the committed records.
 
-    Example: oncorobust leaderboard
+    Example: oncorobust leaderboard --serve
     """
     from benchmark.folders import results_folder, site_folder
     from leaderboard.build import build
+    from leaderboard.serve import serving, wait
 
-    page = build(results_folder("phantom").parent, out or site_folder())
-    facts(page=str(page))
-    click.echo(f"built {page}")
+    index = build(results_folder("phantom").parent, out or site_folder())
+    facts(page=str(index))
+    click.echo(f"built {index}")
+    if serve:
+        with serving(index.parent, port) as server:
+            click.echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)")
+            wait()
 
 
 @main.command()

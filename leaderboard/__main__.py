@@ -1,5 +1,6 @@
 """`python -m leaderboard`: build the pages. With `readme`: write the README's results.
 
+With `screenshots`: build them and take the README's pictures (needs chromium and playwright).
 With `summaries`: write the summary of every record and of every result under the paper's protocol anew from its rows,
 after the statistics have changed.
 """
@@ -13,6 +14,7 @@ from benchmark.folders import ROOT, results_folder, site_folder
 from leaderboard.build import build, read_records
 from leaderboard.paper import read_papers
 from leaderboard.readme import update_readme
+from leaderboard.screenshots import screenshots
 
 
 def main(arguments: list[str]) -> int:
@@ -29,6 +31,9 @@ def main(arguments: list[str]) -> int:
                     if update_readme(ROOT / "README.md", records, read_papers(results, records))
                     else "README.md is up to date"
                 )
+            case ["screenshots"]:
+                for path in screenshots(build(results, site_folder()).parent):
+                    print(path)
             case ["summaries"]:
                 records = read_records(results)[0]
                 for record in records:
@@ -38,7 +43,7 @@ def main(arguments: list[str]) -> int:
                         print(paper.result.save(paper.record, results / f"{home}.json"))
             case _:
                 raise ProtocolError(
-                    f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme, summaries"
+                    f"unknown request {' '.join(arguments)!r}; expected nothing, or: readme, screenshots, summaries"
                 )
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)

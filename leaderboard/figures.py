@@ -115,7 +115,7 @@ def drawn(
         figure = Figure(figsize=size)
         # Margins in inches by hand: a layout that finds them draws everything twice.
         width, height = size
-        figure.subplots_adjust(0.72 / width, 0.68 / height, 1 - 0.12 / width, 1 - 0.1 / height)
+        figure.subplots_adjust(0.84 / width, 0.68 / height, 1 - 0.12 / width, 1 - 0.1 / height)
         draw(figure.add_subplot())
         out = BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})

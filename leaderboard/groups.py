@@ -57,6 +57,28 @@ def check_comparable(records: Sequence[Record]) -> None:
             )
 
 
+def check_current(records: Sequence[Record]) -> None:
+    """Stop where records answer another version of a protocol than the one that this version asks.
+
+    A protocol that is not known here (somebody's own) is left alone.
+
+    Raises:
+        DataError: naming the records to make again.
+    """
+    stale: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for record in records:
+        if record.protocol["name"] in PROTOCOLS and not _is_current(record):
+            home = f"{record.track}/{record.modality}/{record.submission}"
+            stale[record.protocol["name"], record.protocol["version"]].append(home)
+    if stale:
+        told = "; ".join(
+            f"of protocol {name} as version {version} asked it, where this version asks {PROTOCOLS[name].version}: "
+            + ", ".join(sorted(homes))
+            for (name, version), homes in sorted(stale.items())
+        )
+        raise DataError(f"records {told}; evaluate them again (pytest benchmark/ --fresh), or delete them")
+
+
 def _protocol_identity(record: Record) -> str:
     return json.dumps([record.protocol, record.provenance.get("engine")], sort_keys=True)
 

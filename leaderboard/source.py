@@ -17,6 +17,7 @@ from benchmark.evidence.variants import Trained
 from benchmark.record import Record
 from leaderboard.effects import read_effects
 from leaderboard.evidence import read_best_known
+from leaderboard.groups import check_current
 from leaderboard.paper import Paper, read_papers
 from leaderboard.runs import read_all_runs
 from leaderboard.tables import Row, Table, collect
@@ -72,14 +73,17 @@ def read_source(results_root: Path) -> Source:
         results_root: holds <track>/<modality>/<submission>.json.
 
     Raises:
-        DataError: a file is damaged, or records cannot be compared.
+        DataError: a file is damaged, records cannot be compared, or they answer another version of a protocol.
     """
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
     trainings = read_all_trainings(results_root, records)
+    tables = collect(records, seconds, best, runs, trainings)
+    # Records of one table that differ among themselves have been named by now, with those that stay.
+    check_current(records)
     return Source(
         results=Path(results_root),
-        tables=collect(records, seconds, best, runs, trainings),
+        tables=tables,
         records=tuple(records),
         papers=read_papers(results_root, records),
         best=best,

@@ -11,6 +11,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -419,6 +420,26 @@ def test_records_that_cannot_be_compared_stop_the_build(tmp_path: Path, change: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "site"]
 
 
+def test_records_of_another_version_of_the_protocol_stop_the_build(tmp_path: Path) -> None:
+    old = [
+        dataclasses.replace(record, protocol={**record.protocol, "version": 1})
+        for record in naive_and_trained()
+    ]
+    assert PROTOCOLS["standard"].version != 1
+    with pytest.raises(
+        DataError, match=r"phantom/ct/vgg16-slim-naive, .*evaluate them again \(pytest benchm"
+    ):
+        site_of(tmp_path, *old)
+    assert not (tmp_path / "site").exists()
+
+
+def test_two_records_that_claim_one_place_stop_the_build(tmp_path: Path) -> None:
+    folder = write(tmp_path / "results", make("twice")) / "phantom" / "ct"
+    dataclasses.replace(make("twice", strength=0.01), submission="TWICE").save(folder)
+    with pytest.raises(DataError, match="two records claim the place of TWICE, twice"):
+        build(tmp_path / "results", tmp_path / "site")
+
+
 def test_a_record_in_a_foreign_folder_stops_the_build(tmp_path: Path) -> None:
     make("x", track="mine").save(tmp_path / "results" / "phantom" / "ct")
     with pytest.raises(DataError, match="mine/ct/x"):
@@ -460,6 +481,44 @@ def test_no_records_make_a_page_that_says_how_to_get_some(tmp_path: Path) -> Non
     html = build(tmp_path / "nothing", tmp_path / "site").read_text(encoding="utf-8")
     assert "No records yet" in html
     assert "pytest benchmark/" in html
+
+
+def test_the_feed_tells_of_new_entries_and_of_nothing_private(tmp_path: Path) -> None:
+    records = [*naive_and_trained(), make("own", track="Our Ward")]
+    for record, date in zip(records, ("2026-11-20", "2026-11-22", "2026-11-23"), strict=True):
+        home = tmp_path / "results" / record.track / record.modality
+        home.mkdir(parents=True, exist_ok=True)
+        times = {"seconds": 3.0, "date": date}
+        (home / f"{record.submission}.times.json").write_text(json.dumps(times))
+    site = site_of(tmp_path, *records)
+    feed, atom = ElementTree.parse(site / "feed.xml").getroot(), "{http://www.w3.org/2005/Atom}"
+    entries = feed.findall(f"{atom}entry")
+    links = [entry.find(f"{atom}link").attrib["href"] for entry in entries]  # type: ignore[union-attr]
+    assert links == ["phantom/ct/vgg16-slim-pgd-at.html", "phantom/ct/vgg16-slim-naive.html"]
+    assert all((site / link).is_file() for link in links)
+    assert feed.findtext(f"{atom}updated") == "2026-11-22T00:00:00Z"
+    ids = [each.findtext(f"{atom}id") for each in (feed, *entries)]
+    assert len(set(ids)) == 3
+    assert all(str(each).startswith("urn:uuid:") for each in ids)
+    assert "rank 1" in str(entries[0].findtext(f"{atom}summary"))
+
+
+def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: Path) -> None:
+    results = write(tmp_path / "results", make("x"))
+    assert "records at commit" not in build(results, tmp_path / "plain").read_text("utf-8")
+
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", str(results), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "records")
+    html = build(results, tmp_path / "committed").read_text("utf-8")
+    assert f"<dd>{git('rev-parse', '--short=12', 'HEAD')}</dd>" in html
+    (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
+    assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
 
 
 def test_times_are_costs_and_other_files_are_no_records(tmp_path: Path) -> None:

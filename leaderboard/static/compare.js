@@ -162,6 +162,10 @@ document.addEventListener("DOMContentLoaded", function () {
   addEventListener("hashchange", fromAddress);
   section.hidden = false;
   fromAddress();
-  // The row that was linked lies below; the comparison asked for is here.
-  if (data.entries.some((entry) => `#${entry.anchor}` === location.hash)) section.scrollIntoView();
+  // The row that was linked lies below, and the browser goes there; the comparison asked for is here.
+  if (data.entries.some((entry) => `#${entry.anchor}` === location.hash)) {
+    toAddress();
+    const here = () => requestAnimationFrame(() => scrollTo(0, 0));
+    if (document.readyState === "complete") here(); else addEventListener("load", here);
+  }
 });
