@@ -248,9 +248,7 @@ def main() -> None:
     farm.add_argument("--modalities", type=int, default=3)
     farm.add_argument("--workers", type=int, nargs="+", default=[100, 1_000, 10_000])
     farm.add_argument("--asking", type=int, nargs="+", default=[1, 16])
-    farm.add_argument(
-        "--image", type=float, default=0.003, help="Seconds to judge an image clean, twice, and check it."
-    )
+    farm.add_argument("--like", default="vgg16-slim-naive", help="The entry that planning is timed on.")
     farm.add_argument("--probe", type=int, default=2_000, help="Blocks that the real scheduler is timed on.")
     asked = parser.parse_args()
     if asked.kind == "scheduler":
