@@ -19,7 +19,7 @@ class Check:
     """One kind of flag.
 
     severities: "notice" informs, "doubt" takes the rank away. threshold: from beyond which value on it is raised, in the
-    check's own measure; None where it hangs on the images at hand. measure: what is measured. source: empty where it is ours.
+    check's own measure; None where it hangs on the images at hand. measure: what is measured. source: empty: ours.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The commands `verify`, `external`, `transfer`, `trainings` and `show-images`: is a record right, and what stands beside it."""
+"""The commands `verify`, `external`, `transfer`, `trainings`, `show-images`: is a record right, what stands beside it."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from markupsafe import Markup, escape
 
 from leaderboard import figures
 
+Points: TypeAlias = Sequence[float] | np.ndarray
 TITLE, DESCRIPTION = "title-of-this-drawing", "description-of-this-drawing"
 DASHES = ("none", "6 2", "2 2", "6 2 2 2", "1 3", "9 3", "9 3 1 3 1 3")
 
@@ -34,9 +35,7 @@ class Canvas:
         body = self.svg.replace(TITLE, str(escape(title))).replace(DESCRIPTION, str(escape(description)))
         return Markup(body.removesuffix("</svg>") + "".join(marks) + "</svg>")
 
-    def line(
-        self, x: Sequence[float], y: Sequence[float], series: int, dash: int = 0, width: float = 1.7
-    ) -> Markup:
+    def line(self, x: Points, y: Points, series: int, dash: int = 0, width: float = 1.7) -> Markup:
         """A line through points; broken where a number is not finite."""
         parts = []
         for points in _finite(np.asarray(x, float), np.asarray(y, float)):
@@ -45,7 +44,7 @@ class Canvas:
             '<path class="stroke-{}" d="{}" fill="none" stroke-width="{}" stroke-dasharray="{}" stroke-linejoin="round"/>'
         ).format(figures.series_class(series), "".join(parts), width, DASHES[dash % len(DASHES)])
 
-    def band(self, x: Sequence[float], low: Sequence[float], high: Sequence[float], series: int) -> Markup:
+    def band(self, x: Points, low: Points, high: Points, series: int) -> Markup:
         """The area between two lines, faint."""
         there = self.place(np.asarray(x, float), np.asarray(high, float))
         back = self.place(np.asarray(x, float), np.asarray(low, float))[::-1]
@@ -54,14 +53,12 @@ class Canvas:
             figures.series_class(series), points
         )
 
-    def steps(self, x: Sequence[float], y: Sequence[float], series: int, dash: int = 0) -> Markup:
+    def steps(self, x: Points, y: Points, series: int, dash: int = 0) -> Markup:
         """A line that stays until the next number and then jumps."""
         across, up = np.repeat(np.asarray(x, float), 2)[1:], np.repeat(np.asarray(y, float), 2)[:-1]
         return self.line(across, up, series, dash)
 
-    def dots(
-        self, x: Sequence[float], y: Sequence[float], series: int, radii: Sequence[float] | float = 2.6
-    ) -> Markup:
+    def dots(self, x: Points, y: Points, series: int, radii: Sequence[float] | float = 2.6) -> Markup:
         """A dot at each point."""
         name = figures.series_class(series)
         sizes = np.broadcast_to(radii, (len(x),))
@@ -69,15 +66,17 @@ class Canvas:
             Markup('<circle class="fill-{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}" opacity="0.85"/>').format(
                 name, a, b, size
             )
-            for (a, b), size in zip(self.place(np.asarray(x, float), np.asarray(y, float)), sizes, strict=True)
+            for (a, b), size in zip(
+                self.place(np.asarray(x, float), np.asarray(y, float)), sizes, strict=True
+            )
         )
 
     def bar(self, x: float, low: float, high: float, series: int) -> Markup:
         """An interval, upright."""
         (a, top), (_, bottom) = self.place(np.array([x, x]), np.array([high, low]))
-        return Markup(
-            '<path class="stroke-{}" d="M{:.1f} {:.1f}V{:.1f}" stroke-width="1.3"/>'
-        ).format(figures.series_class(series), a, top, bottom)
+        return Markup('<path class="stroke-{}" d="M{:.1f} {:.1f}V{:.1f}" stroke-width="1.3"/>').format(
+            figures.series_class(series), a, top, bottom
+        )
 
 
 def canvas(draw: Callable[[Any], None], size: tuple[float, float], anchor: str) -> Canvas:

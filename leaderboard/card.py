@@ -88,7 +88,10 @@ def commands(record: Record) -> tuple[Fact, ...]:
             f"oncorobust evaluate {record.submission} --modality {record.modality}{track}{protocol} --fresh",
         ),
         Fact("hold the record against its rows and some of its blocks", f"oncorobust verify {home}{track}"),
-        Fact("a methods paragraph", f"oncorobust methods {record.submission} --modality {record.modality}{track}"),
+        Fact(
+            "a methods paragraph",
+            f"oncorobust methods {record.submission} --modality {record.modality}{track}",
+        ),
     ]
     trained = plain_text(record.provenance.get("command"))
     return (*found, *((Fact("train it again, as the entry says", trained),) if trained else ()))
@@ -101,4 +104,3 @@ def _fact(name: str, value: Any) -> Fact:
 
 def _words(key: str) -> str:
     return key.replace("_", " ")
-

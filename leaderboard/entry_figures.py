@@ -83,10 +83,9 @@ class EntryFigures:
         at = record.epsilons.index(record.headline)
         for place, (attack, alone) in enumerate(found.by_attack.items(), start=1):
             marks.append(area.line(self._grid, _values([clean, *alone]), place, place, 1.1))
-            if alone[at].low is not None and alone[at].high is not None:
-                marks.append(
-                    area.bar(float(record.headline), 100 * alone[at].low, 100 * alone[at].high, place)
-                )
+            low, high = alone[at].low, alone[at].high
+            if low is not None and high is not None:
+                marks.append(area.bar(float(record.headline), 100 * low, 100 * high, place))
             sign = swatch(place, place)
             legend.append((sign, titles.get(attack, attack)))
             lines.append(Line(titles.get(attack, attack), tuple(map(share, (clean, *alone))), sign))
@@ -221,7 +220,9 @@ class EntryFigures:
             "Reliability diagram: of the images to which the model gives a probability of disease, the share that have it. "
             "On the dotted diagonal confidence is what it says; under attack every image is pushed to its wrong side."
         )
-        caption = f"Images by the probability of disease that they are given, in {BINS} bins; shares in percent."
+        caption = (
+            f"Images by the probability of disease that they are given, in {BINS} bins; shares in percent."
+        )
         return Figure(
             "figure-reliability",
             title,
@@ -233,7 +234,7 @@ class EntryFigures:
 
 @dataclass(frozen=True)
 class Bin:
-    """Images to which a model gives about the same probability of disease. confidence, observed: mean of it, and of labels."""
+    """Images to which a model gives about the same probability of disease. confidence, observed: means of it, of labels."""
 
     bin: int
     images: int
@@ -268,4 +269,3 @@ def _band(area: Canvas, x: Sequence[float], estimates: Sequence[Estimate], serie
     low = [100 * (each.value if each.low is None else each.low) for each in estimates]
     high = [100 * (each.value if each.high is None else each.high) for each in estimates]
     return area.band(x, low, high, series)
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,15 +49,13 @@ def measured(record: Record, folder: Path) -> Measured:
     """
     facts = read_facts(record, folder)
     path = cache_folder() / "figures" / f"{_key(record, facts)}.json"
-    reader = TypeAdapter(Measured)
+    reader = _reader()
     try:
         return reader.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         found = Measured(measure(record, facts), _by_attack(record))
-    try:
+    with suppress(DataError):  # a cache that cannot be written costs time, nothing else
         replace_file(path, reader.dump_json(found))
-    except DataError:
-        pass  # a cache that cannot be written costs time, nothing else
     return found
 
 
@@ -85,6 +84,11 @@ def _key(record: Record, facts: dict[str, np.ndarray]) -> str:
         {name: [None if np.isnan(v) else float(v) for v in values] for name, values in facts.items()},
     ]
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _reader() -> TypeAdapter[Measured]:
+    return TypeAdapter(Measured)
 
 
 @cache

@@ -62,7 +62,8 @@ def all_pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
     for one in compare(right, labels, patients, others):
         found[one.first, one.second] = (one.difference, one.p, one.p_adjusted, False)
     return tuple(
-        Pair(*pair, *found[pair], agreement(right[:, pair[0]], right[:, pair[1]])) for pair in sorted(found)
+        Pair(one, two, *found[one, two], agreement(right[:, one], right[:, two]))
+        for one, two in sorted(found)
     )
 
 

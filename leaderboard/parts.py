@@ -77,9 +77,7 @@ def three(estimate: Estimate | None) -> Cell:
     if estimate is None:
         return Cell("–")
     bounds = (
-        ""
-        if estimate.low is None or estimate.high is None
-        else f"{estimate.low:.3f}–{estimate.high:.3f}"
+        "" if estimate.low is None or estimate.high is None else f"{estimate.low:.3f}–{estimate.high:.3f}"
     )
     return Cell(f"{estimate.value:.3f}", bounds)
 

@@ -1,4 +1,4 @@
-"""The log of a training, where the entry carries it: submissions/<entry>/<modality>.log.csv, as `oncorobust train` writes it."""
+"""The log of a training, as `oncorobust train` writes it to submissions/<entry>/<modality>.log.csv, where it is there."""
 
 from __future__ import annotations
 

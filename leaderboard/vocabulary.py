@@ -34,8 +34,8 @@ def attack_words(protocols: Sequence[Mapping[str, Any]]) -> Numbers:
     attacks = {str(spec["title"]): _of(spec) for protocol in protocols for spec in protocol["attacks"]}
     lines = [Line(name, (Cell(nist), Cell(atlas))) for name, (nist, atlas) in (*attacks.items(), *BESIDE)]
     return Numbers(
-        "What is done to a model here. The attacker knows everything (white-box) or only the answers (black-box), can change "
-        "every pixel by at most ε while the model answers, and not the training.",
+        "What is done to a model here. The attacker knows everything (white-box) or only the answers (black-box), can "
+        "change every pixel by at most ε while the model answers, and not the training.",
         ("here", "NIST AI 100-2 E2025", "MITRE ATLAS"),
         tuple(lines),
         words=True,
@@ -45,8 +45,8 @@ def attack_words(protocols: Sequence[Mapping[str, Any]]) -> Numbers:
 def defence_words() -> Numbers:
     """What entries defend themselves with, in the same words."""
     return Numbers(
-        "What a model may do against it. Only what is differentiable, deterministic and judged image by image can be entered; "
-        "the rest is named for the reader who looks for it.",
+        "What a model may do against it. Only what is differentiable, deterministic and judged image by image can be "
+        "entered; the rest is named for the reader who looks for it.",
         ("here", "NIST AI 100-2 E2025", "MITRE ATLAS"),
         tuple(Line(here, (Cell(nist), Cell(atlas))) for here, nist, atlas in DEFENCES),
         words=True,

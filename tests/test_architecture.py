@@ -76,7 +76,13 @@ FOR_THE_PAGE |= {
     "evidence.trainings_files",
     "evidence.variants",
 }
-FOR_THE_PAGE |= {"measures", "measures.fragility", "evidence.facts", "evidence.pictures", "evidence.transfers"}
+FOR_THE_PAGE |= {
+    "measures",
+    "measures.fragility",
+    "evidence.facts",
+    "evidence.pictures",
+    "evidence.transfers",
+}
 FOR_THE_PAGE |= {"evidence.described", "data.manifest", "statistics.agreement", "statistics.comparison"}
 FOR_THE_PAGE |= {"checks", "statistics.confidence", "statistics.bootstrap", "record.files"}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")

@@ -29,12 +29,16 @@ def raised() -> list[tuple[str, str, object, str]]:
     for path in sorted(BENCHMARK.rglob("*.py")):
         source = path.read_text("utf-8")
         for node in ast.walk(ast.parse(source)):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Flag"):
+            if not (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Flag"
+            ):
                 continue
             if len(node.args) < 4:
                 continue  # read from a file
             name, severity, _, threshold = node.args[:4]
-            module = import_module(".".join(path.relative_to(BENCHMARK.parent).with_suffix("").parts).removesuffix(".__init__"))
+            module = import_module(
+                ".".join(path.relative_to(BENCHMARK.parent).with_suffix("").parts).removesuffix(".__init__")
+            )
             value = None
             if isinstance(threshold, ast.Constant):
                 value = threshold.value

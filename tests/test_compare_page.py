@@ -78,9 +78,7 @@ def test_matrix_file_and_script_say_the_same(tmp_path: Path) -> None:
         assert (difference, low, high) == tuple(round(1000 * x) for x in (d.value, d.low, d.high))  # type: ignore[operator]
         assert p == round(10_000 * pair.p_adjusted)
         # Row minus column, and the row is the lower one.
-        (cells,) = [
-            r for r in Reader(html).rows if len(r) > 3 and r[0].split()[0] == str(pair.second + 1)
-        ]
+        (cells,) = [r for r in Reader(html).rows if len(r) > 3 and r[0].split()[0] == str(pair.second + 1)]
         points = -100 * d.value
         shown = f"{points:+.1f}".replace("-", "−")
         assert cells[3 + pair.first].split()[0] == shown

@@ -52,7 +52,7 @@ def test_what_is_described_stands_on_the_page(tmp_path: Path, drawn: dict[str, S
     html = (site / "data.html").read_text("utf-8")
     row = Reader(html).row("train")
     assert [cell.split()[0] for cell in row[1:3]] == ["24", str(drawn["train"].patients)]
-    assert Reader(html).row("train and test")[1:] == ["0", "0", "0"]
+    assert [cell.split()[0] for cell in Reader(html).row("train and test")[1:]] == ["0", "0", "0"]
     assert (site / "data/phantom-ct.png").read_bytes().startswith(b"\x89PNG")
     assert (site / "data/phantom-ct.png").stat().st_size < 120_000
     # No id of a patient or an image goes into a file that is committed.
@@ -100,7 +100,8 @@ def test_epsilon_is_told_in_every_unit(tmp_path: Path) -> None:
     record = dataclasses.replace(record, split={**record.split, "notes": NOISE})
     html = (site_of(tmp_path, record) / "data.html").read_text("utf-8")
     # 0.004 of 1,400 HU; of σ = 0.01; of 255, 4,095 and 65,535 levels.
-    assert Reader(html).row("0.004, the headline")[1:] == ["5.6", "0.4", "1.02", "16.4", "262"]
+    cells = Reader(html).row("0.004, the headline")
+    assert [cell.split()[0] for cell in cells[1:]] == ["5.6", "0.4", "1.02", "16.4", "262"]
     assert "14 HU" in html
 
 
@@ -114,8 +115,9 @@ def test_the_collections_are_told_as_their_manifests_say(tmp_path: Path) -> None
         assert f"https://doi.org/{manifest.about['doi']}" in html
     assert "not pathology" in html
     sizes = shipped_manifests()["cbis-ddsm"].sizes()["test"]
-    row = next(r for r in Reader(html).rows if r[0].strip() == "test" and r[1].strip() == str(sizes["patients"]))
-    assert [cell.strip() for cell in row[2:]] == [str(sizes[k]) for k in ("items", "positive", "images")]
+    rows = [[cell.split()[0] for cell in r if cell.strip()] for r in Reader(html).rows]
+    told = [str(sizes[key]) for key in ("patients", "items", "positive", "images")]
+    assert ["test", *told] in rows
 
 
 def test_the_method_is_the_code_s_own(tmp_path: Path) -> None:

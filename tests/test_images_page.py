@@ -68,9 +68,7 @@ def test_the_chosen_are_right_when_clean_and_of_different_patients() -> None:
     records = by_hand([0.001, 0.002, 0.003, 0.01], [0.001, 0.002, 0.003, 0.02])
     chosen = {one.kind: one.row for one in choose_images(records, each=1)}
     assert chosen == {"most fragile": 0, "missed disease": 2, "false alarm": 1, "least fragile": 3}
-    wrong = [
-        dataclasses.replace(r, clean_margins=np.array([-1, 1, 1, 1], np.float32)) for r in records
-    ]
+    wrong = [dataclasses.replace(r, clean_margins=np.array([-1, 1, 1, 1], np.float32)) for r in records]
     assert 0 not in {one.row for one in choose_images(wrong, each=4)}
     one_patient = [dataclasses.replace(r, patient_ids=["p"] * 4) for r in records]
     assert len(choose_images(one_patient, each=4)) == 1
@@ -137,9 +135,7 @@ def test_the_pictures_are_of_the_images_that_were_judged(evaluated: Evaluated) -
         assert hashlib.sha256(files[picture.image]).hexdigest() == shown.files[picture.image]
 
 
-def test_what_is_not_of_the_record_is_refused(
-    evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_of_the_record_is_refused(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
     record, folder, _ = evaluated
     list(show_images(["shown"], "ct", progress=False))
     other = dataclasses.replace(record, clean_margins=record.clean_margins + np.float32(0.5))
@@ -209,4 +205,3 @@ def test_ids_of_private_images_are_not_listed(tmp_path: Path) -> None:
     write(tmp_path / "results", make("one", track="hospital"), make("two", track="hospital"))
     site = build(tmp_path / "results", tmp_path / "site").parent
     assert not (site / "hospital/ct/images.html").exists()
-

@@ -68,7 +68,7 @@ def show_images(
     asked = get_protocol(protocol)
     if not asked.pursuit:
         raise ProtocolError(
-            f"protocol {protocol} has no attack that is never stopped, and pictures are made by that one; name another protocol"
+            f"protocol {protocol} has no attack that is never stopped, by which pictures are made; name another protocol"
         )
     folder = records_folder(track, protocol) / modality
     records = _records(folder, names, modality)
@@ -78,8 +78,8 @@ def show_images(
     for record, model, split in entries:
         if not is_current(record, model, split, asked):
             raise DataError(
-                f"the record of {record.submission} on {modality} is of other weights, images or attacks than are here; make "
-                f"it again first: oncorobust evaluate {record.submission} --modality {modality} --fresh"
+                f"the record of {record.submission} on {modality} is of other weights, images or attacks than are here; "
+                f"make it again first: oncorobust evaluate {record.submission} --modality {modality} --fresh"
             )
     split = entries[0][2].first_patients(asked.images)
     files = {_name(number): _grey(_decoded(split, one.row) * 255) for number, one in enumerate(chosen)}
@@ -179,7 +179,9 @@ def _worst(
     found, scale = _Found(), float(record.provenance["temperature"])
     with tempfile.TemporaryDirectory(prefix="oncorobust-") as folder, one_thread():
         plan = make_plan(model, split, protocol, choose_device(device), Path(folder))
-        _same(record, float(np.abs(plan.clean - record.clean_margins).max()) / scale, CLEAN_TOLERANCE, "clean")
+        _same(
+            record, float(np.abs(plan.clean - record.clean_margins).max()) / scale, CLEAN_TOLERANCE, "clean"
+        )
         for number in blocks:
             arena = _pursued(plan, number)
             start = number * protocol.block
@@ -201,7 +203,7 @@ def _pursued(plan: Plan, number: int) -> Arena:
     attacked, judge = (model.to(plan.device) for model in job.source.models())
     images, labels = (tensor.to(plan.device) for tensor in job.split.batch())
     arena = Arena(attacked, judge, images, labels, job.clean, job.temperature, job.protocol, job.block)
-    arena.pursue(plan.protocol.attack(plan.protocol.pursuit))
+    arena.pursue(plan.protocol.attack(str(plan.protocol.pursuit)))
     return arena
 
 

@@ -1,7 +1,7 @@
 """What is known of the images of a track, beside the records made on them: parts, audit, noise, and a sheet of thumbnails.
 
-    <folder>/all.data.json    one file for a modality (`oncorobust data describe` makes it); no ids of patients or images
-    <folder>/all.data.png     the contact sheet, if there is one
+<folder>/all.data.json    one file for a modality (`oncorobust data describe` makes it); no ids of patients or images
+<folder>/all.data.png     the contact sheet, if there is one
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def save_described(found: Described, sheet: bytes | None, folder: Path) -> Path:
         DataError: the folder cannot be written; what was there still is.
     """
     path = Path(folder) / NAME
-    text = json.dumps({"format": FORMAT, **asdict(found)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps({"format": FORMAT, **asdict(found)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    )
     replace_files({path: text.encode()} | ({} if sheet is None else {Path(folder) / SHEET: sheet}))
     if sheet is None:
         (Path(folder) / SHEET).unlink(missing_ok=True)

@@ -47,9 +47,7 @@ def read_transfers(folder: Path, records: Sequence[Record]) -> Transfers | None:
         here = {record.submission: record for record in records}
         named = [name for name in body["submissions"] if name in here]
         current = [name for name in named if body["records"][name] == table_sha256(here[name])]
-        success = {
-            one: {other: _share(body["success"][one][other]) for other in current} for one in current
-        }
+        success = {one: {other: _share(body["success"][one][other]) for other in current} for one in current}
         epsilon = str(body["epsilon"])
     except FileNotFoundError:
         return None
@@ -58,7 +56,10 @@ def read_transfers(folder: Path, records: Sequence[Record]) -> Transfers | None:
             f"{path} is damaged ({type(error).__name__}: {error}); delete it and make it again: oncorobust transfer"
         ) from None
     off = sorted(
-        rate for one in current for other in current if one != other and (rate := success[one][other]) is not None
+        rate
+        for one in current
+        for other in current
+        if one != other and (rate := success[one][other]) is not None
     )
     middle = len(off) // 2
     median = None if not off else (off[middle] if len(off) % 2 else (off[middle - 1] + off[middle]) / 2)

@@ -97,7 +97,7 @@ def pages(source: Source) -> Iterator[Page | File]:
 
 def _page(table: Table, records: Sequence[Record], pairs: Sequence[Pair]) -> ComparePage:
     area = canvas(lambda axes: _axes(axes, table), (7.6, 3.7), ANCHOR)
-    words = "Balanced accuracy in the worst case over ε of the entries chosen above; the same numbers stand in the table below."
+    words = "Balanced accuracy in the worst case over ε of the entries chosen above; the table below has the numbers."
     ranked = sum(pair.ranking for pair in pairs)
     return ComparePage(
         board=paths.board(table),
@@ -207,7 +207,9 @@ def _data(table: Table, records: Sequence[Record], pairs: Sequence[Pair], place:
                 "path": paths.entry(table, row.submission).rpartition("/")[2],
                 "rank": row.standing.rank.words if row.standing.rank else "–",
                 "curve": [round(1000 * point.worst) for point in row.curve],
-                "right": np.packbits(by_name[row.submission].robust(table.protocol["headline"])).tobytes().hex(),
+                "right": np.packbits(by_name[row.submission].robust(table.protocol["headline"]))
+                .tobytes()
+                .hex(),
             }
             for row in table.rows
         ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.data.manifest import PARTS, Manifest, shipped_manifests
-from benchmark.evidence.described import SHEET, Described, read_described
+from benchmark.evidence.described import Described, read_described
 from benchmark.measures import positive_words
 from benchmark.modality import get_modality
 from leaderboard import paths
@@ -107,11 +107,17 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
         positive=positive_words(modality.name, table.track),
         warnings=track_warnings(table.track) + tuple(f"{sentence}." for sentence in warnings),
         facts=facts(
-            ("split", f"{split.get('name', '')}, {table.images:,} images of {table.patients:,} patients judged"),
+            (
+                "split",
+                f"{split.get('name', '')}, {table.images:,} images of {table.patients:,} patients judged",
+            ),
             ("source", plain_text(notes.get("source"))),
             ("a positive is", positive_words(modality.name, table.track)),
             ("image size", _size(split)),
-            ("window", f"0 is {low:,g} and 1 is {high:,g} {notes.get('unit') or modality.unit}".replace("-", "−")),
+            (
+                "window",
+                f"0 is {low:,g} and 1 is {high:,g} {notes.get('unit') or modality.unit}".replace("-", "−"),
+            ),
             ("stored at", f"{notes.get('stored_bits') or 16} bits"),
             ("noise σ", f"{sigma}; {measured}" if sigma and measured else sigma or measured),
             ("sha256", str(split.get("sha256", ""))),
@@ -122,7 +128,7 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
         overlaps=_overlaps(found),
         epsilons=epsilon_numbers(table, notes),
         sheet=_sheet(table) if found and found.sheet_sha256 else "",
-        sheet_words=f"Thumbnails of {modality.title}, {table.track}: images of either class in the window of the split, with "
+        sheet_words=f"Thumbnails of {modality.title}, {table.track}: images of either class in the split's window, with "
         f"a scale in {notes.get('unit') or modality.unit}",
     )
 

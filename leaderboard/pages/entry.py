@@ -156,7 +156,15 @@ def _few(table: Table) -> tuple[str, ...]:
 
 
 def _shares(found: Measures) -> Numbers:
-    columns = ["", "balanced", "all images", "sensitivity", "specificity", "lower of both", "attack success, at least"]
+    columns = [
+        "",
+        "balanced",
+        "all images",
+        "sensitivity",
+        "specificity",
+        "lower of both",
+        "attack success, at least",
+    ]
     lines = [
         Line(
             "nothing done" if point.epsilon == "0" else f"worst case at ε = {point.epsilon}, at most",
@@ -212,9 +220,7 @@ def _confidence(found: Measures) -> Numbers:
     conditions: list[tuple[str, Confidence]] = [("clean", found.clean_confidence)]
     if found.attacked_confidence:
         conditions.append((f"attacked at ε = {found.headline}, never stopped", found.attacked_confidence))
-    lines = [
-        Line(name, tuple(three(getattr(each, field)) for _, each in conditions)) for name, field in rows
-    ]
+    lines = [Line(name, tuple(three(getattr(each, field)) for _, each in conditions)) for name, field in rows]
     threshold = found.threshold
     at = (
         f" at the validation part's threshold ({number(threshold.specificity)} % specificity there)"
@@ -232,8 +238,8 @@ def _confidence(found: Measures) -> Numbers:
         )
     )
     return Numbers(
-        "What the model's confidence is worth. Under attack these figures come from one attack that goes on to its last step on "
-        "every image; shares in percent, 95 % intervals in small print.",
+        "What the model's confidence is worth. Under attack these figures come from one attack that goes on to its last "
+        "step on every image; shares in percent, 95 % intervals in small print.",
         ("", *(name for name, _ in conditions)),
         tuple(lines),
     )
@@ -249,8 +255,8 @@ def _groups(found: Measures) -> Numbers | None:
     if not found.subgroups:
         return None
     return Numbers(
-        f"Accuracy by what is known of the images, clean and in the worst case at ε = {found.headline}, in percent; balanced "
-        "where a group has both classes.",
+        f"Accuracy by what is known of the images, clean and in the worst case at ε = {found.headline}, in percent; "
+        "balanced where a group has both classes.",
         ("group", "images", "patients", "clean", "worst case, at most"),
         tuple(
             Line(
@@ -286,7 +292,9 @@ def _transfer(shared: _Board, submission: str) -> tuple[Numbers | None, str]:
         return None, ""
     lines = (
         Line("its images turn the other", tuple(_rate(found.success[submission][other]) for other in others)),
-        Line("the other's images turn it", tuple(_rate(found.success[other][submission]) for other in others)),
+        Line(
+            "the other's images turn it", tuple(_rate(found.success[other][submission]) for other in others)
+        ),
     )
     caption = (
         f"Percent of the images right when clean that are turned by the worst images made for another entry, at ε = "

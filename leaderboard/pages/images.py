@@ -60,7 +60,7 @@ class KindView:
 
 @dataclass(frozen=True)
 class ImagesPage:
-    """images.html. low, high: what black and white of a change stand for. made: how the pictures came about; empty without."""
+    """images.html. low, high: what black and white of a change stand for. made: how they came about; empty without."""
 
     board: str
     title: str
@@ -125,8 +125,8 @@ def _page(
     if shown:
         made = (
             f"Made by {shown.attack}, which was never stopped, at ε = {shown.epsilon}; its margins are those of the records"
-            f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: there a step of {shown.epsilon} is "
-            f"{255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
+            f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: a step of "
+            f"{shown.epsilon} is there {255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
         )
     return ImagesPage(
         board=paths.board(table),
@@ -160,9 +160,7 @@ def _picture(table: Table, picture: Picture, records: Mapping[str, Record]) -> P
     )
 
 
-def _attacked(
-    table: Table, picture: Picture, each: Attacked, name: str, record: Record
-) -> AttackedView:
+def _attacked(table: Table, picture: Picture, each: Attacked, name: str, record: Record) -> AttackedView:
     row = list(record.image_ids).index(picture.image_id)
     smallest, end = float(record.minimal_epsilon[row]), record.epsilons[-1]
     beyond = smallest > float(end)
@@ -217,8 +215,8 @@ def _fragile(table: Table, records: Sequence[Record]) -> Numbers:
         )
     names = ", ".join(record.submission for record in records[:6]) + (" …" if len(records) > 6 else "")
     return Numbers(
-        f"The {LISTED} most and the {LISTED} least fragile of {len(ranked):,} images that all of {len(records)} entries answer "
-        f"rightly when clean ({names}).",
+        f"The {LISTED} most and the {LISTED} least fragile of {len(ranked):,} images that all of {len(records)} entries "
+        f"answer rightly when clean ({names}).",
         ("image", "truth", "median minimal ε", f"entries turned at ε = {first.headline}"),
         tuple(lines),
     )

@@ -76,8 +76,8 @@ def check_numbers() -> Numbers:
         cells = (" or ".join(check.severities), check.asks, check.measure, tolerance, check.source or "ours")
         lines.append(Line(check.id, tuple(map(Cell, cells))))
     return Numbers(
-        "Every check there is. A notice informs; a doubt takes the rank away, whatever the number. T is the median clean logit "
-        "gap of the model on the split, so that tolerances hold at any scale of the logits.",
+        "Every check there is. A notice informs; a doubt takes the rank away, whatever the number. T is the median clean "
+        "logit gap of the model on the split, so that tolerances hold at any scale of the logits.",
         ("flag", "says", "asks", "measured", "raised above", "source"),
         tuple(lines),
         words=True,
@@ -92,26 +92,26 @@ def _statistics() -> tuple[Fact, ...]:
         ),
         Fact(
             "intervals",
-            f"95 %, percentiles of {RESAMPLES:,} resamples of patients, widened for their number; where fewer than 30 effective "
-            "images of the rarer answer are left, Wilson's with the effective number of images. A mean of two classes: "
-            "Zou & Donner 2008.",
+            f"95 %, percentiles of {RESAMPLES:,} resamples of patients, widened for their number; where fewer than 30 "
+            "effective images of the rarer answer are left, Wilson's with the effective number of images. A mean of two "
+            "classes: Zou & Donner 2008.",
         ),
         Fact(
             "comparisons",
             "On the same images, by the clustered test for paired shares (Obuchowski 1998). All pairs of a board are judged "
-            f"together (max-T over {SIGNS:,} random turnings of signs; Westfall & Young 1993): the chance that any “better” on "
-            f"a board is false is at most {percent(LEVEL)}.",
+            f"together (max-T over {SIGNS:,} random turnings of signs; Westfall & Young 1993): the chance that any “better” "
+            f"on a board is false is at most {percent(LEVEL)}.",
         ),
         Fact(
             "ranks",
-            "1 + the number of entries that are better beyond chance, to the last place that is left when those that are worse "
-            "are taken away. Entries that cannot be told apart share ranks.",
+            "1 + the number of entries that are better beyond chance, to the last place that is left when those that are "
+            "worse are taken away. Entries that cannot be told apart share ranks.",
         ),
         Fact(
             "confidence",
-            f"AUROC (Obuchowski 1997), Brier score, expected calibration error in {BINS} bins; sensitivity at the threshold that "
-            f"gave {percent(SPECIFICITY)} specificity on the clean validation part; errors at a confidence above {percent(SURE)}. "
-            "Under attack only from an attack that is never stopped.",
+            f"AUROC (Obuchowski 1997), Brier score, expected calibration error in {BINS} bins; sensitivity at the threshold "
+            f"that gave {percent(SPECIFICITY)} specificity on the clean validation part; errors at a confidence above "
+            f"{percent(SURE)}. Under attack only from an attack that is never stopped.",
         ),
         Fact(
             "small splits",
@@ -119,8 +119,7 @@ def _statistics() -> tuple[Fact, ...]:
         ),
         Fact(
             "several trainings",
-            "Their spread stands beside an entry's number and is never mixed into its interval: luck of training and luck of "
-            "sampling are two things.",
+            "Their spread stands beside an entry's number and is never mixed into its interval: luck of training and luck "
+            "of sampling are two things.",
         ),
     )
-

@@ -18,7 +18,19 @@ from benchmark.folders import results_folder
 
 THUMBNAILS = 12  # of a class
 DPI = 72
-NOTES = ("source", "window", "unit", "stored_bits", "level", "collection", "manifest", "seed", "licence", "citation", "doi")
+NOTES = (
+    "source",
+    "window",
+    "unit",
+    "stored_bits",
+    "level",
+    "collection",
+    "manifest",
+    "seed",
+    "licence",
+    "citation",
+    "doi",
+)
 
 
 def describe_lines(modality: str, track: str, private_thumbnails: bool = False) -> Iterator[str]:
