@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from benchmark.cli_attack import attack
 from benchmark.cli_bench import bench
 from benchmark.cli_cluster import cluster, plan, slurm
 from benchmark.cli_data import data
 from benchmark.cli_enter import convert, new_submission, package, schema
-from benchmark.cli_evaluate import ISOLATION, again, attack, clean, evaluate, merge, status
+from benchmark.cli_evaluate import ISOLATION, again, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, show_images, trainings, transfer, verify
 from benchmark.cli_export import export, methods
 from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, facts, with_json

@@ -1,4 +1,4 @@
-"""The commands about evaluations: evaluate, again, merge, attack, and what they leave in the cache: status, clean."""
+"""The commands about evaluations: evaluate, again, merge, and what they leave in the cache: status, clean."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def evaluate(
         farm = Farm(modality, track, asked, device, isolation, ran_by)
         run_all_entries(farm, cluster, certificates, block_limit, budget, summary)
         return
-    entries = _entries(submission, modality, track)
+    entries = entries_of(submission, modality, track)
     if blocks:
         _compute_share(entries, track, asked, blocks, device, isolation)
     elif attack_seeds:
@@ -161,7 +161,7 @@ def again(
     from benchmark.evaluation.again import run_again
 
     asked = protocol + FULL_GRID if full_grid else protocol
-    for name, each in _entries(submission, modality, track):
+    for name, each in entries_of(submission, modality, track):
         for line in run_again(name, each, track, ran_by, asked, device):
             click.echo(line)
 
@@ -189,11 +189,12 @@ def merge(
     from benchmark.evaluation.entry import run_merge
 
     asked = protocol + FULL_GRID if full_grid else protocol
-    entries = _entries(submission, modality, track)
+    entries = entries_of(submission, modality, track)
     _tell([run_merge(name, each, track, asked, device, ran_by, isolation) for name, each in entries])
 
 
-def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]]:
+def entries_of(submission: str, modality: str, track: str) -> list[tuple[str, str]]:
+    """Name and modality of what a command is asked for. Raises: BenchmarkError if that is nothing."""
     from benchmark.evaluation.entry import entries
 
     found = entries(modality, track, submission)
@@ -234,69 +235,6 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "flags": [asdict(flag) for flag in record.flags],
         **{name: record.summary()[name] for name in ("clean", "robust", "robust_balanced")},
     }
-
-
-@click.command()
-@SUBMISSION
-@click.argument("attack")
-@click.option("--modality", type=MODALITY, default="all", show_default=True)
-@click.option("--track", default="phantom", show_default=True, help="phantom, or a folder of images.")
-@click.option(
-    "--epsilon", "epsilons", multiple=True, default=("0.004",), show_default=True, help="May be repeated."
-)
-@click.option("--starts", type=click.IntRange(1), default=1, show_default=True)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the attack; may be repeated.",
-)
-@click.option("--device", default="auto", show_default=True)
-def attack(
-    submission: str,
-    attack: str,
-    modality: str,
-    track: str,
-    epsilons: tuple[str, ...],
-    starts: int,
-    settings: tuple[str, ...],
-    device: str,
-) -> None:
-    """Try one L∞ ATTACK of torchattacks, by its name there, on SUBMISSION: outside the protocols, judged like any other.
-
-    Example: oncorobust attack vgg16-slim-naive VMIFGSM --modality ct --set steps=5
-    """
-    from benchmark.attacks.battery import named
-    from benchmark.evaluation.entry import run_attack
-
-    spec = named(attack, starts, **dict(_setting(text) for text in settings))
-    for name, each in _entries(submission, modality, track):
-        record = run_attack(spec, name, each, track, epsilons, device)
-        click.echo(f"{record.submission} · {each}: clean {record.clean_accuracy:.3f}")
-        robust = {epsilon: record.robust_accuracy(epsilon) for epsilon in record.epsilons}
-        facts(
-            attacks=[
-                {
-                    "submission": record.submission,
-                    "modality": each,
-                    "clean": record.clean_accuracy,
-                    "robust": robust,
-                }
-            ]
-        )
-        for epsilon in record.epsilons:
-            click.echo(f"  {attack} ε = {epsilon}: {robust[epsilon]:.3f} robust")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    import ast
-
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 @click.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from benchmark.cli_evaluate import entries_of
 from benchmark.cli_json import SUBMISSION
-from benchmark.errors import ProtocolError
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -24,14 +24,10 @@ def paper(submission: str, modality: str, track: str, protocol: str, device: str
 
     Example: oncorobust paper vgg16-slim-naive --modality ct
     """
-    from benchmark.evaluation.entry import entries
     from benchmark.evaluation.paper_entry import run_paper_entry
     from leaderboard.paper import paper_text
 
-    found = entries(modality, track, submission)
-    if not found:
-        raise ProtocolError(f"submission {submission!r} has no weights for modality {modality!r}")
-    for name, each in found:
+    for name, each in entries_of(submission, modality, track):
         result, record, path = run_paper_entry(name, each, track, protocol, fresh, device)
         click.echo(paper_text(result, record))
         click.echo(f"wrote {path}")
