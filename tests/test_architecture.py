@@ -49,6 +49,7 @@ FLOORS = {
     "leaderboard": 5,
     "benchmark.cli": 6,
     "benchmark.cli_evaluate": 6,
+    "benchmark.cli_attack": 6,
     "benchmark.cli_bench": 6,
     "benchmark.cli_cluster": 6,
     "benchmark.cli_paper": 6,
