@@ -1,6 +1,7 @@
 """`oncorobust verify`: a record that was touched does not hold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from benchmark.evaluation import harness, recheck
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
 from benchmark.submission import load_submission
+
+SOURCE = (Path(__file__).parent / "rogues" / "cheats.py").read_text("utf-8")
 
 
 @pytest.fixture
@@ -57,6 +60,10 @@ def test_a_record_that_was_not_touched_holds(recorded):
             "it is of other weights or code than are here",
         ),
         (lambda body: body["split"].update(sha256="0" * 64), "it is of other images than are here"),
+        (
+            lambda body: body["provenance"].pop("versions") and body["provenance"].pop("isolation"),
+            "its provenance lacks isolation, versions",
+        ),
         (lambda body: body["protocol"].update(sha256="0" * 64), "it is of other attacks than are here"),
     ],
 )
@@ -96,6 +103,38 @@ def test_clean_margins_that_were_made_up_are_found_without_a_block(recorded):
 
     with pytest.raises(DataError, match="clean margins differ by"):
         lines(path, scans)
+
+
+def test_other_versions_and_the_isolation_are_said(recorded):
+    path, scans = recorded
+    change(path, lambda body: body["provenance"]["versions"].update(torch="1.0"))
+
+    told = lines(path, scans)
+
+    assert any(line.startswith("it was made with torch 1.0; here are torch ") for line in told)
+    assert "isolation of its code, as it says: none needed: no code of the submitter runs" in told
+
+
+def test_a_doubt_that_was_struck_out_is_found_again(make_code, monkeypatch, tmp_path):
+    """One that the health checks see, and one that the second trial of a block sees."""
+    monkeypatch.setenv("ONCOROBUST_ISOLATION", "none")
+    monkeypatch.setitem(PROTOCOLS, "small", small_protocol(NOISE, FGSM, BIM, block=20))
+    scans = tmp_path / "scans"
+    oracle_split(Linear()).save(scans / "ct-test.safetensors")
+    for cheat, told in (
+        ("KnowsTheTestPart", "images of the test part get answers of their own"),
+        ("ByBatch", "it keeps state, or knows when it is attacked"),
+    ):
+        make_code(cheat.lower(), f"{SOURCE}\n\ndef build(modality):\n    return {cheat}()\n")
+        model, split = recheck.loaded(cheat.lower(), "ct", str(scans), PROTOCOLS["small"])
+        record = evaluate(model, split, "small", progress=False)
+        path = record.save(tmp_path)
+        assert any("health checks find no doubt now" in line for line in lines(path, str(scans)))
+
+        path = replace(record, flags=()).save(tmp_path)
+
+        with pytest.raises(DataError, match=told):
+            lines(path, str(scans))
 
 
 def test_another_harness_is_said(recorded, monkeypatch):

@@ -17,6 +17,7 @@ from benchmark.isolation.sandbox import chosen, described
 from benchmark.record import Flag, Validation
 from benchmark.submission import SubmittedModel
 
+NONE_NEEDED = "none needed: no code of the submitter runs"
 UNSEEN = 100  # images drawn to be attacked
 
 
@@ -25,7 +26,7 @@ def isolated(entered: SubmittedModel | None) -> str:
     if entered is None:
         return "none"
     if not entered.submission.code:
-        return "none needed: no code of the submitter runs"
+        return NONE_NEEDED
     return described(chosen(entered.isolation))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ import numpy as np
 
 from benchmark.data.split import Split
 from benchmark.errors import DataError
+from benchmark.evaluation.aftermath import NONE_NEEDED
 from benchmark.evaluation.blocks import Results, load_block
 from benchmark.evaluation.engine import choose_device, compute
 from benchmark.evaluation.entry import loaded, naming
 from benchmark.evaluation.harness import harness_sha256
-from benchmark.evaluation.plan import Plan, make_plan
+from benchmark.evaluation.health import Evidence, health_checks
+from benchmark.evaluation.judge import one_thread
+from benchmark.evaluation.plan import VERSIONED, Plan, make_plan
+from benchmark.evaluation.retrial import flags as retrial_flags
+from benchmark.evaluation.tally import Tally
 from benchmark.evaluation.verify import CLEAN_TOLERANCE
 from benchmark.protocol import get_protocol
-from benchmark.record import Record
+from benchmark.record import Flag, Record
 from benchmark.submission import SubmittedModel
 
 # Of the worst-case verdicts of a block, and at least so many: attacks go other ways on another processor's rounding.
@@ -56,10 +62,14 @@ def verify_record(
     model, split = loaded(record.submission, record.modality, track or record.track, protocol, isolation)
     split = split.first_patients(protocol.images)
     complaints += source_complaints(record, model, split, protocol.sha256)
+    complaints += _provenance_complaints(record, bool(model.submission.code))
     if complaints:
         raise DataError(f"the record {path} does not hold: " + "; ".join(complaints))
     yield "its summary follows from its rows; weights, images, labels and protocol are those that are here"
-    made = record.provenance.get("harness_sha256", "")
+    yield f"isolation of its code, as it says: {record.provenance['isolation']}"
+    made, others = record.provenance.get("harness_sha256", ""), _other_versions(record)
+    if others:
+        yield f"it was made with {', '.join(others)}; here are {', '.join(f'{name} {version(name)}' for name in VERSIONED)}"
     if made != harness_sha256():
         yield (
             "it was made by another version of the harness"
@@ -69,6 +79,7 @@ def verify_record(
     with tempfile.TemporaryDirectory(prefix="oncorobust-") as folder, naming(model, record.modality):
         plan = make_plan(model, split, protocol, choose_device(device), Path(folder))
         yield from _again(record, plan, blocks, luck, progress)
+        yield _doubted(record, plan, bool(model.submission.code))
 
 
 def own_complaints(record: Record, body: Mapping[str, Any]) -> Iterator[str]:
@@ -105,6 +116,63 @@ def source_complaints(record: Record, model: SubmittedModel, split: Split, proto
         yield "its rows have other images or labels than the split"
 
 
+def _provenance_complaints(record: Record, own_code: bool) -> Iterator[str]:
+    """What a record must say of how it was made, and what does not go together."""
+    told = record.provenance
+    lacking = [
+        name for name in ("isolation", "verified", "versions", "adversarial_sha256") if name not in told
+    ]
+    if lacking:
+        yield f"its provenance lacks {', '.join(lacking)}"
+        return
+    walled = str(told["isolation"]).startswith("bubblewrap")
+    if own_code and told["verified"] and not walled:
+        yield f"it says that it is verified, and that its code ran with isolation {told['isolation']!r}"
+    if own_code and told["isolation"] == NONE_NEEDED:
+        yield "it says that no code of the submitter runs, and the submission brings code"
+
+
+def _other_versions(record: Record) -> list[str]:
+    made = record.provenance["versions"]
+    return [f"{name} {made.get(name, 'unknown')}" for name in VERSIONED if made.get(name) != version(name)]
+
+
+def _doubted(record: Record, plan: Plan, own_code: bool) -> str:
+    """Where the health checks have a doubt now, with the record's own results, the record is in doubt."""
+    if len(record.labels) != len(plan.split):
+        return "its health is not looked at again, since images are missing"
+    attacked, judge = (model.to(plan.device) for model in plan.source.models())
+    tallies = {
+        name: Tally(result.linf, np.stack([result.margins[epsilon] for epsilon in plan.protocol.epsilons]))
+        for name, result in record.attacks.items()
+    }
+    evidence = Evidence(attacked=attacked, own_code=own_code)
+    with one_thread():
+        flags = health_checks(
+            judge,
+            plan.split,
+            plan.protocol,
+            plan.clean,
+            plan.scale,
+            tallies,
+            plan.identity,
+            plan.device,
+            evidence,
+        )
+    _complain_of_struck(record, flags)
+    return "the health checks find no doubt now that is missing in it"
+
+
+def _complain_of_struck(record: Record, found: Sequence[Flag]) -> None:
+    """A record in doubt for another reason takes no rank either; which reasons a model that is random gives is luck."""
+    struck = [flag.sentence for flag in found if flag.severity == "doubt"]
+    if struck and not any(flag.severity == "doubt" for flag in record.flags):
+        raise DataError(
+            f"the record of {record.submission} on {record.modality} does not hold: it does not say that "
+            + "; ".join(struck)
+        )
+
+
 def _again(record: Record, plan: Plan, blocks: int, luck: int | None, progress: bool) -> Iterator[str]:
     scale = record.provenance["temperature"]
     rows = {image: row for row, image in enumerate(record.image_ids)}
@@ -127,6 +195,7 @@ def _again(record: Record, plan: Plan, blocks: int, luck: int | None, progress: 
         found = load_block(job.path)
         assert found is not None
         yield _compared(record, found[0], [rows[image] for image in job.split.image_ids], job.block)
+        _complain_of_struck(record, list(retrial_flags(found[0].retrial)))
 
 
 def _compared(record: Record, found: Results, at: list[int], block: int) -> str:
