@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli_cluster import all_options, cluster_options, crew_of, run_all_entries, with_options
-from benchmark.cli_json import SUBMISSION, facts
+from benchmark.cli_json import SUBMISSION, facts, plain_outcome
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
 from benchmark.modality import MODALITIES
@@ -210,31 +210,11 @@ def _tell(outcomes: list[Outcome]) -> None:
 
     seconds, passes = costs(outcomes)
     click.echo(render_text([outcome.record for outcome in outcomes], seconds, passes))
-    facts(records=[_plain(outcome) for outcome in outcomes])
+    facts(records=[plain_outcome(outcome) for outcome in outcomes])
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
         for line in compared(outcome):
             click.echo(line)
-
-
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    """What a program wants to know of a record: its figures with intervals, its flags, where it lies."""
-    from dataclasses import asdict
-
-    record = outcome.record
-    return {
-        "submission": record.submission,
-        "modality": record.modality,
-        "track": record.track,
-        "protocol": record.protocol["name"],
-        "headline_epsilon": record.headline,
-        "ranked": record.ranked,
-        "verified": outcome.verification is not None,
-        "seconds": outcome.seconds,
-        "path": str(outcome.path),
-        "flags": [asdict(flag) for flag in record.flags],
-        **{name: record.summary()[name] for name in ("clean", "robust", "robust_balanced")},
-    }
 
 
 @click.command()

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.evaluation.entry import Outcome
 
 EXIT_CODES = """Exit codes: 0 done · 1 a bug of ours, with a traceback · 2 refused, with a sentence on stderr that says
 how to go on · 3 done, but something that was expected is missing or differs · 130 interrupted."""
@@ -75,6 +78,26 @@ def _answering(inner: Callable[..., Any]) -> Callable[..., Any]:
         sys.exit(code)
 
     return callback
+
+
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """What a program wants to know of a record: its figures with intervals, its flags, where it lies."""
+    from dataclasses import asdict
+
+    record = outcome.record
+    return {
+        "submission": record.submission,
+        "modality": record.modality,
+        "track": record.track,
+        "protocol": record.protocol["name"],
+        "headline_epsilon": record.headline,
+        "ranked": record.ranked,
+        "verified": outcome.verification is not None,
+        "seconds": outcome.seconds,
+        "path": str(outcome.path),
+        "flags": [asdict(flag) for flag in record.flags],
+        **{name: record.summary()[name] for name in ("clean", "robust", "robust_balanced")},
+    }
 
 
 def complete_submission(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

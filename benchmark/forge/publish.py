@@ -118,7 +118,7 @@ def _writing_to(tree: Path) -> Iterator[None]:
     places = {
         "ONCOROBUST_SUBMISSIONS": str(tree / "submissions"),
         "ONCOROBUST_RESULTS": str(tree / "leaderboard" / "results"),
-        "ONCOROBUST_ATTACKS": str(tree / "attacks"),
+        "ONCOROBUST_ATTACKS": str(tree / "submissions" / "attacks"),
     }
     before = {name: os.environ.get(name) for name in places}
     os.environ.update(places)
