@@ -10,9 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 from models import random_split, vgg_weights
+from safetensors.torch import save
 
 from benchmark import evaluate
 from benchmark.errors import ClusterError, SubmissionError
+from benchmark.isolation import sandbox
 
 pytest.importorskip("distributed", reason="needs oncorobust[cluster]")
 
@@ -328,3 +330,40 @@ def test_a_stranger_without_the_certificates_is_not_heard(workers, tmp_path):
 
     with pytest.raises(ClusterError, match="with the certificates of this folder"):
         line.dial(1.0)
+
+
+# -- submissions with code -------------------------------------------------------------------
+
+CODE = "from benchmark.models import build as named\ndef build(modality):\n    return named('vgg16-slim', {'divisor': 64})\n"
+behind_walls = pytest.mark.skipif(bool(sandbox.complaint()), reason=f"no sandbox here: {sandbox.complaint()}")
+
+
+@pytest.fixture
+def coder(make_code):
+    return make_code("coder", CODE, save(vgg_weights(0))), random_split(3)
+
+
+@behind_walls
+def test_code_runs_in_the_same_sandbox_on_a_worker(coder, tmp_path, workers, somewhere_else):
+    whole = evaluated(coder, tmp_path / "whole")
+    somewhere_else("second")
+    workers.start(ONCOROBUST_ISOLATION="none")  # which is not asked
+
+    with workers.asked() as (cluster, told):
+        found = evaluated(coder, tmp_path / "found", crew=cluster.run)
+
+    assert found == whole
+    assert told == []
+
+
+@behind_walls
+def test_a_worker_without_bubblewrap_is_named_before_any_work(coder, tmp_path, workers, cache):
+    workers.start(PATH=str(tmp_path))
+
+    with workers.asked() as (cluster, _), pytest.raises(ClusterError) as error:
+        evaluated(coder, tmp_path / "none", crew=cluster.run)
+
+    assert "has no sandbox for the code of a submission: bubblewrap (bwrap) is not installed" in str(
+        error.value
+    )
+    assert not list(cache.glob("blocks/*/block-*"))

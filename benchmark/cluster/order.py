@@ -23,8 +23,9 @@ from benchmark.errors import ClusterError
 from benchmark.evaluation.blocks import Job
 from benchmark.evaluation.health import FreshJob
 from benchmark.evaluation.health.fresh import Draw
-from benchmark.evaluation.plan import Plan
+from benchmark.evaluation.plan import Plan, behind
 from benchmark.evaluation.source import FolderSource
+from benchmark.isolation.choices import NONE
 from benchmark.protocol import AttackSpec, Protocol
 from benchmark.submission import load_submission
 
@@ -57,17 +58,21 @@ def written(plan: Plan) -> Written:
             "submissions/README.md"
         )
     model = load_submission(source.folder, source.modality, source.track, source.training_seed)
+    model.isolation = source.isolation
+    how = behind(
+        model
+    )  # as it is here: no setting of a worker's own may choose other walls than the record names
     sealed, split = keep(seal(model)), _kept_split(plan.split)
     content: dict[str, Any] = {
         "submission": {"name": model.submission.name, "sha256": sealed, "identity": plan.identity},
-        "code": bool(model.submission.code),
+        "code": how not in ("", NONE),
         "modality": source.modality,
         "track": source.track
         if source.track in TRACKS
         else "own",  # it chooses the weights; a folder's name stays here
         "layout": source.layout,
         "training_seed": source.training_seed,
-        "isolation": source.isolation,
+        "isolation": how or source.isolation,
         "split": split,
         "clean": plan.clean.astype("<f4").tobytes().hex(),
         "temperature": float(plan.scale).hex(),
