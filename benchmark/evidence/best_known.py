@@ -52,7 +52,7 @@ def best_known(record: Record, folder: Path) -> BestKnown:
     Raises:
         DataError: a file is damaged.
     """
-    sha256, credits, sentences = table_sha256(record), [], []
+    credits, sentences = [], []
     standing = record.robust(record.headline)
     row = {image_id: number for number, image_id in enumerate(record.image_ids)}
     opinion, external = read_second_opinion(record, folder), read_external(record, folder)
@@ -62,6 +62,8 @@ def best_known(record: Record, folder: Path) -> BestKnown:
         else [(opinion.record_sha256, f"{opinion.code} {opinion.version}", "", opinion.broken)]
     )
     found += [(images.record_sha256, images.name, images.link, images.broken) for images in external]
+    # The checksum of a large table takes longer than all else here: not where nobody but the battery was asked.
+    sha256 = table_sha256(record) if found else ""
     for made_for, name, link, broken in found:
         if made_for != sha256:
             sentences.append(
