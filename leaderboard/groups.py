@@ -91,7 +91,11 @@ def _images_identity(record: Record) -> str:
 
 def _is_current(record: Record) -> bool:
     current = PROTOCOLS.get(record.protocol["name"])
-    return current is not None and current.described() == record.protocol
+    if current is None:
+        return False
+    # A record of an evaluation carries the checksum too, which the engine number is part of.
+    told = {"sha256": current.sha256} if "sha256" in record.protocol else {}
+    return current.described() | told == dict(record.protocol)
 
 
 def _claim(alike: Sequence[Record]) -> tuple[bool, int, int, str]:

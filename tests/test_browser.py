@@ -177,13 +177,13 @@ def test_search_and_filters_leave_what_fits(opened):
     assert board.order() == ["middling"]
     assert board.page.locator("[data-count]").inner_text().startswith("1 of 5 entries")
     board.page.get_by_role("searchbox").fill("")
-    board.page.get_by_label("Architecture", exact=True).select_option("resnet8-gn")
+    board.page.locator("#facet-architecture").select_option("resnet8-gn")
     assert set(board.order()) == {"middling", "doubtful"}
-    board.page.get_by_label("Flags", exact=True).select_option("doubt")
+    board.page.locator("#facet-flags").select_option("doubt")
     assert board.order() == ["doubtful"]
     board.page.get_by_role("button", name="Reset").click()
     assert board.order() == everyone
-    board.page.get_by_label("External data").select_option("yes")
+    board.page.locator("#facet-external").select_option("yes")
     assert board.order() == ["middling"]
 
 

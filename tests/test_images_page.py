@@ -22,12 +22,14 @@ from benchmark.evaluation import entry
 from benchmark.evaluation import pictures as making
 from benchmark.evaluation.health import fresh
 from benchmark.evaluation.pictures import default_entries, show_images
+from benchmark.evidence.described import read_described
 from benchmark.evidence.pictures import read_pictures
 from benchmark.measures.fragility import choose_images, fragility
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Record
 from benchmark.statistics import bootstrap
 from leaderboard.build import build
+from leaderboard.groups import check_current
 
 ROOT = Path(__file__).resolve().parent.parent
 Evaluated = tuple[Record, Path, Split]
@@ -205,3 +207,25 @@ def test_ids_of_private_images_are_not_listed(tmp_path: Path) -> None:
     write(tmp_path / "results", make("one", track="hospital"), make("two", track="hospital"))
     site = build(tmp_path / "results", tmp_path / "site").parent
     assert not (site / "hospital/ct/images.html").exists()
+
+
+def test_the_committed_pictures_are_of_the_committed_records_and_small() -> None:
+    results, size = ROOT / "leaderboard" / "results" / "phantom", 0
+    for folder in sorted(results.iterdir()):
+        records = [Record.load(path) for path in folder.glob("*.json") if "." not in path.stem]
+        check_current(records)
+        found = read_pictures(folder, records)
+        assert found is not None, folder
+        shown, files = found
+        body = json.loads((folder / "all.images" / "images.json").read_text("utf-8"))
+        assert set(shown.records) == set(body["records"]), "show-images again: a record is another one by now"
+        assert set(files) == {path.name for path in (folder / "all.images").glob("*.png")}
+        assert len(shown.pictures) == 12
+        assert shown.difference <= 1e-3
+        described = read_described(folder)
+        assert described is not None
+        part = described[0].part("test")
+        assert part is not None
+        assert part.sha256 == records[0].split["sha256"]
+        size += sum(map(len, files.values()))
+    assert size < 1_500_000

@@ -125,8 +125,8 @@ def _page(
     if shown:
         made = (
             f"Made by {shown.attack}, which was never stopped, at ε = {shown.epsilon}; its margins are those of the records"
-            f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: a step of "
-            f"{shown.epsilon} is there {255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
+            f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: a step of ε is there "
+            f"{255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
         )
     return ImagesPage(
         board=paths.board(table),
