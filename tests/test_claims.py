@@ -1,0 +1,70 @@
+"""A claim stands beside the measured number, in a file of its own, and never in the record."""
+
+import json
+
+import pytest
+
+from benchmark.errors import DataError
+from benchmark.evidence.claims import Claim, compare, read_claims, save_claims
+from benchmark.folders import ROOT
+from benchmark.record import Record
+
+
+@pytest.fixture(scope="module")
+def record():
+    return Record.load(ROOT / "leaderboard/results/phantom/ct/resnet8-gn-naive.json")
+
+
+def test_a_claim_is_held_against_the_interval(record):
+    clean, robust = compare(record, {"clean": 0.9, "robust": 0.95})
+
+    assert (clean.measured, robust.measured) == (record.clean_accuracy, record.robust_accuracy("0.004"))
+    assert not clean.outside
+    assert robust.outside
+    assert robust.sentence.startswith(
+        "claimed 95.0 % robust, measured 73.0 %: outside of the interval (64.5–80.7)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claimed", "outside"), [(0.5, False), (0.4, False), (0.6, False), (0.39, True), (0.61, True)]
+)
+def test_the_ends_of_an_interval_are_inside(claimed, outside):
+    assert Claim("clean", claimed, 0.5, 0.4, 0.6).outside is outside
+
+
+def test_without_an_interval_nothing_is_outside():
+    assert not Claim("clean", 1.0, 0.0, None, None).outside
+
+
+def test_claims_come_back_and_are_measured_anew(record, tmp_path):
+    claims = compare(record, {"robust": 0.95})
+    path = save_claims(claims, record, tmp_path)
+
+    body = json.loads(path.read_bytes())
+    body["claims"][0] |= {"measured": 0.95, "low": 0.9, "high": 1.0, "outside": False}
+    path.write_text(json.dumps(body))
+
+    assert read_claims(record, tmp_path) == claims
+
+
+def test_claims_of_another_record_are_passed_over(record, tmp_path):
+    path = save_claims(compare(record, {"clean": 0.9}), record, tmp_path)
+    path.write_text(path.read_text().replace(json.loads(path.read_bytes())["record_sha256"], "0" * 64))
+
+    assert read_claims(record, tmp_path) == ()
+
+
+def test_where_nothing_is_claimed_an_older_file_goes(record, tmp_path):
+    path = save_claims(compare(record, {"clean": 0.9}), record, tmp_path)
+
+    assert save_claims((), record, tmp_path) is None
+    assert not path.exists()
+    assert read_claims(record, tmp_path) == ()
+
+
+def test_a_damaged_file_says_what_to_do(record, tmp_path):
+    (tmp_path / f"{record.submission}.claims.json").write_text("{")
+
+    with pytest.raises(DataError, match="delete it and evaluate the entry again"):
+        read_claims(record, tmp_path)
