@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -98,6 +98,10 @@ def evaluate(
         farm = Farm(modality, track, asked, device, isolation, ran_by)
         run_all_entries(farm, cluster, certificates, block_limit, budget, summary)
         return
+    if budget or summary:
+        raise click.UsageError("--budget and --summary go with --all")
+    if cluster and (blocks or attack_seeds):
+        raise click.UsageError("--cluster computes a whole evaluation; leave out --blocks and --attack-seeds")
     entries = entries_of(submission, modality, track)
     if blocks:
         _compute_share(entries, track, asked, blocks, device, isolation)

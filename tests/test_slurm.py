@@ -1,5 +1,7 @@
 """The scripts that SLURM is given, read by a shell and, where it can be had, run by a real SLURM of one node."""
 
+import os
+import signal
 import subprocess
 
 import pytest
@@ -59,6 +61,28 @@ def test_every_share_and_every_entry_is_asked_for_once(request_):
 
     assert "#SBATCH --array=1-3\n" in blocks
     assert blocks.count(' --blocks "$SLURM_ARRAY_TASK_ID/3"') == merge.count(" merge ") == 2
+
+
+def test_a_share_that_nears_its_time_limit_stops_its_work_and_goes_back_into_the_queue(
+    request_, tmp_path, monkeypatch
+):
+    said = tmp_path / "said"
+    for name, text in (
+        ("program", f"echo begun $1 > {said}; exec sleep 100"),
+        ("scontrol", f'echo "$@" >> {said}'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(scripts, "_program", lambda: str(tmp_path / "program"))
+    (blocks, _) = scripts.write_scripts(request_, scripts.array_scripts(request_))
+    told = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    job = subprocess.Popen(["bash", str(blocks)], env=os.environ | told)
+    eventually(lambda: said.exists() and said.read_text())
+    job.send_signal(signal.SIGUSR1)
+
+    assert job.wait(30) == 0
+    assert said.read_text() == "begun evaluate\nrequeue 7_2\n"
 
 
 def test_a_dry_run_prints_the_scripts_and_writes_nothing(run, make_submission, scans, tmp_path):

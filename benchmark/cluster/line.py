@@ -80,9 +80,12 @@ class Line:
     def asked(self, question: Callable[[], Any]) -> Any:
         """What a question to the scheduler gave; Lost where nobody answers."""
         try:
-            return question()
+            answer = question()
         except (OSError, TimeoutError, RuntimeError, AttributeError) as error:
             raise Lost(str(error)) from None
+        if self.client.status != "running":  # it answers from memory
+            raise Lost(self.client.status)
+        return answer
 
     # -- workers ------------------------------------------------------------------------------
 
