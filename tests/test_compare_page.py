@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, address
 from test_leaderboard import Reader, make, naive_and_trained, site_of
 
 from benchmark.record import Record
@@ -138,3 +139,41 @@ def test_two_hundred_entries_fit_into_150_kilobytes(monkeypatch: pytest.MonkeyPa
     assert page.content.left_out == 200 - MATRIX
     html = rendered([page], (), False)[page.path]
     assert len(gzip.compress(html)) < 150_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)")
+def test_the_choice_stands_in_the_address_and_the_numbers_are_the_matrix_s(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: test)")
+    records = board()
+    site = site_of(tmp_path, *records)
+    first, second, third = all_pairs(collect(records)[0], records)
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = chromium.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address(site, "phantom/ct/compare.html", "e=vgg16-slim-naive&e=a-baseline"))
+        (row,) = page.locator("[data-pairs] tr").all()
+        cells = row.locator("td").all_inner_texts()
+        points = f"{100 * third.difference.value:+.1f}".replace("-", "−")
+        agreed = third.agreement
+        assert cells[0] == points
+        assert cells[3:] == [
+            str(n) for n in (agreed.both, agreed.first_alone, agreed.second_alone, agreed.neither)
+        ]
+        # A third one, the best, makes three pairs and three lines, and the address says so.
+        page.select_option("[data-choice=c]", "1")
+        assert page.locator("[data-pairs] tr").count() == 3
+        assert page.locator("[data-line]").count() == 3
+        assert page.evaluate("location.hash").endswith("&e=vgg16-slim-pgd-at")
+        # The lower entry first turns the sign of the difference.
+        turned = page.locator("[data-pairs] tr").nth(1).locator("td").first.inner_text()
+        assert turned == f"{-100 * first.difference.value:+.1f}".replace("-", "−")
+        assert second.difference.value != first.difference.value
+        # From an entry's own page: the entry and its twin, at the top of the page.
+        page.goto(address(site, "phantom/ct/vgg16-slim-pgd-at.html"))
+        page.get_by_role("link", name="Compare with another entry").click()
+        page.wait_for_function("location.hash.startsWith('#e=')")
+        assert page.locator("[data-legend] a").all_inner_texts() == ["vgg16-slim-pgd-at", "vgg16-slim-naive"]
+        chromium.close()
+    assert complaints == []
