@@ -42,7 +42,9 @@ def main(entries: int) -> None:
         print(f"memory at most {peak():.2f} GB, {before:.2f} of it before the build")
         for page in ("index.html", "phantom/ct/index.html"):
             content = (site / page).read_bytes()
-            print(f"{page}: {len(content) / 1e3:.0f} kB, {len(gzip.compress(content)) / 1e3:.0f} kB compressed")
+            print(
+                f"{page}: {len(content) / 1e3:.0f} kB, {len(gzip.compress(content)) / 1e3:.0f} kB compressed"
+            )
         in_browser(site)
 
 
@@ -68,8 +70,12 @@ def in_browser(site: Path) -> None:
             paints.append(page.evaluate(PAINT))
             took = page.evaluate(SORT)
             page.close()
-        print(f"first paint: best {min(paints):.0f} ms, median {statistics.median(paints):.0f} ms of {len(paints)}")
-        print(f"sorting with layout: best {min(took):.0f} ms, median {statistics.median(took):.0f} ms of {len(took)}")
+        print(
+            f"first paint: best {min(paints):.0f} ms, median {statistics.median(paints):.0f} ms of {len(paints)}"
+        )
+        print(
+            f"sorting with layout: best {min(took):.0f} ms, median {statistics.median(took):.0f} ms of {len(took)}"
+        )
         browser.close()
 
 
