@@ -19,7 +19,6 @@ from benchmark.statistics import (
     Estimate,
     accuracy_intervals,
     area_weights,
-    balanced_accuracy,
 )
 from leaderboard.groups import by_table, check_comparable
 
@@ -145,14 +144,14 @@ def _table(
 ) -> Table:
     check_comparable(records)
     first, compared = records[0], board(records)
-    figures, bounds = _intervals(records), _bounds(records)
+    figures, along = _intervals(records), _along_epsilon(records)
     home = f"{first.track}/{first.modality}"
     rows = [
         _row(
             record,
             compared.of(record.submission),
             figures[record.submission],
-            [each[place] for each in bounds],
+            [each[place] for each in along],
             seconds.get(f"{home}/{record.submission}"),
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
@@ -192,7 +191,6 @@ def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None
     found: dict[str, Sequence[Estimate | None]] = {
         "clean": accuracy_intervals(clean, labels, patients),
         "worst": accuracy_intervals(worst, labels, patients),
-        "balanced": accuracy_intervals(worst, labels, patients, balanced=True),
     }
     for name, label in (("sensitivity", 1), ("specificity", 0)):
         own = labels == label
@@ -205,14 +203,13 @@ def _intervals(records: Sequence[Record]) -> dict[str, dict[str, Estimate | None
     }
 
 
-def _bounds(records: Sequence[Record]) -> list[list[tuple[float, float] | None]]:
-    """For no attack and then each ε of the grid, every record's interval of balanced accuracy."""
+def _along_epsilon(records: Sequence[Record]) -> list[list[Estimate]]:
+    """Every record's balanced accuracy for no attack and then each ε of the grid, all from one drawing of patients."""
     labels, patients = records[0].labels, np.asarray(records[0].patient_ids)
     found = []
     for epsilon in ("0", *records[0].epsilons):
         verdicts = [r.clean_correct if epsilon == "0" else r.robust(epsilon) for r in records]
-        estimates = accuracy_intervals(np.column_stack(verdicts), labels, patients, balanced=True)
-        found.append([None if e.low is None or e.high is None else (e.low, e.high) for e in estimates])
+        found.append(accuracy_intervals(np.column_stack(verdicts), labels, patients, balanced=True))
     return found
 
 
@@ -220,7 +217,7 @@ def _row(
     record: Record,
     standing: Standing,
     figures: Mapping[str, Estimate | None],
-    bounds: Sequence[tuple[float, float] | None],
+    along: Sequence[Estimate],
     seconds: float | None,
     best: BestKnown | None,
     runs: Runs | None,
@@ -228,18 +225,8 @@ def _row(
 ) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
-    clean = balanced_accuracy(record.clean_correct, record.labels)
-    points = [
-        Point(
-            epsilon,
-            record.robust_accuracy(epsilon, balanced=True),
-            _noise(record, epsilon),
-            own,
-            _share(~record.robust(epsilon)[diseased]),
-        )
-        for epsilon, own in zip(record.epsilons, bounds[1:], strict=True)
-    ]
-    curve = (Point("0", clean, clean, bounds[0], _share(~record.clean_correct[diseased])), *points)
+    by_epsilon = dict(zip(("0", *record.epsilons), along, strict=True))
+    curve = tuple(_point(record, epsilon, own) for epsilon, own in by_epsilon.items())
     return Row(
         submission=record.submission,
         description=record.description,
@@ -256,6 +243,7 @@ def _row(
         backward=sum(result.backward for result in record.attacks.values()),
         seconds=seconds,
         curve=curve,
+        balanced=by_epsilon[record.headline],
         standing=standing,
         area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),
         validation=_share(record.validation.margins > 0) if record.validation else None,
@@ -281,6 +269,13 @@ def unranked_because(record: Record) -> str:
     if record.split["patients"] < MINIMUM_PATIENTS:
         return f"under {MINIMUM_PATIENTS} patients"
     return "unverified"
+
+
+def _point(record: Record, epsilon: str, found: Estimate) -> Point:
+    stands = record.clean_correct if epsilon == "0" else record.robust(epsilon)
+    bounds = None if found.low is None or found.high is None else (found.low, found.high)
+    noise = found.value if epsilon == "0" else _noise(record, epsilon)
+    return Point(epsilon, found.value, noise, bounds, _share(~stands[record.labels == 1]))
 
 
 def _noise(record: Record, epsilon: str) -> float | None:
