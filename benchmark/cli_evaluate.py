@@ -179,7 +179,7 @@ def _entries(submission: str, modality: str, track: str) -> list[tuple[str, str]
     found = entries(modality, track, submission)
     if not found:
         raise BenchmarkError(
-            f"submission {submission!r} has no weights for modality {modality!r}; choose one that it has, or add [[weights]] "
+            f"submission {submission!r} has no weights for modality {modality!r}; choose one it has, or add [[weights]] "
             "to its submission.toml"
         )
     return found
