@@ -203,7 +203,10 @@ def entries_of(submission: str, modality: str, track: str) -> list[tuple[str, st
 
     found = entries(modality, track, submission)
     if not found:
-        raise BenchmarkError(f"submission {submission!r} has no weights for modality {modality!r}")
+        raise BenchmarkError(
+            f"submission {submission!r} has no weights for modality {modality!r}; choose one it has, or add [[weights]] "
+            "to its submission.toml"
+        )
     return found
 
 

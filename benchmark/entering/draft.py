@@ -69,7 +69,12 @@ def new_submission(draft: Draft) -> Iterator[str]:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as work:
         place = Path(work) / draft.name
         large = _write(draft, place)
-        lines = list(check_submission(place, isolation=draft.isolation))
+        try:
+            lines = list(check_submission(place, isolation=draft.isolation))
+        except SubmissionError as error:
+            raise SubmissionError(
+                f"{error}\nnothing was written; 'architecture_options' are given by --option KEY=VALUE"
+            ) from None
         shutil.move(place, folder)
     if not (schema := folder.parent / SCHEMA).exists():
         replace_file(schema, schema_text().encode())
