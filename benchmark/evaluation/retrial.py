@@ -54,6 +54,8 @@ class Docket:
 
     def images(self, shape: tuple[int, ...]) -> np.ndarray:
         """All of them, mapped: (k, 1, h, w) float32."""
+        if not self.entries:  # every image of the block was wrong before anyone touched it
+            return np.empty((0, *shape), np.float32)
         self.file.flush()
         return np.memmap(self.file, "<f4", "r").reshape(-1, *shape)
 
@@ -104,12 +106,12 @@ def retry(arena: Arena, docket: Docket, testimony: Testimony, fresh: nn.Module) 
     images = docket.images(shape)
     order = np.random.default_rng(arena.seed_of("retrial")).permutation(len(images))
     found = np.empty(len(images), np.float32)
-    rows = np.concatenate([entry[2] for entry in docket.entries])
+    rows = np.concatenate([np.empty(0, np.int64), *(entry[2] for entry in docket.entries)])
     for at in arena.chunks(order):
         asked = torch.from_numpy(np.array(images[at])).to(arena.images.device)
         truth = arena.labels[torch.from_numpy(rows[at]).to(arena.labels.device)]
         found[at] = margins(judged_gaps(fresh, asked, arena.micro_batch), truth).cpu().numpy()
-    before = np.concatenate([entry[4].margin for entry in docket.entries])
+    before = np.concatenate([np.empty(0, np.float32), *(entry[4].margin for entry in docket.entries)])
     apart = np.abs(found - before) / arena.temperature
     _write(arena, docket, found, images)
     arena.judge = fresh
