@@ -53,6 +53,8 @@ class Pile:
 
     def images(self, shape: tuple[int, ...]) -> np.ndarray:
         """All of them, mapped: (k, 1, h, w) float32."""
+        if not len(self):  # an empty file cannot be mapped
+            return np.empty((0, *shape), np.float32)
         self.file.flush()
         return np.memmap(self.file, "<f4", "r").reshape(-1, *shape)
 

@@ -59,7 +59,7 @@ def retry(arena: Arena, docket: Docket, testimony: Testimony, fresh: nn.Module) 
         share of gradients that are none; 1 where no gradient could be looked at. What rounding explains is 0.
     """
     images = docket.pile.images(tuple(arena.images.shape[1:]))
-    rows = np.concatenate([entry[2] for entry in docket.entries])
+    rows = np.concatenate([np.empty(0, np.int64), *(entry[2] for entry in docket.entries)])
     seed, device = arena.seed_of("retrial"), arena.images.device
     gaps = torch.from_numpy(in_another_order(fresh, images, arena.micro_batch, seed, device))
     found = margins(gaps, arena.labels.cpu()[torch.from_numpy(rows)]).numpy()
