@@ -34,6 +34,7 @@ def main(entries: int) -> None:
     from leaderboard.build import build
 
     with tempfile.TemporaryDirectory(prefix="oncorobust-reach-") as folder:
+        print(f"writing {3 * entries} synthetic records …", flush=True)
         results = write(Path(folder) / "results", *large_board(entries))
         before, begun, cpu = peak(), time.perf_counter(), time.process_time()
         site = build(results, Path(folder) / "site").parent

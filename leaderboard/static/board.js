@@ -25,11 +25,11 @@
       text: row.textContent.toLowerCase(),
       unranked: row.classList.contains("unranked"),
       rank: row.cells[0].innerHTML,
-      kept: [robustAt, missedAt].map((at) => row.cells[at].innerHTML),
+      kept: [robustAt, missedAt, forestAt].map((at) => row.cells[at].innerHTML),
     };
   });
   const plain = () => ({ sort: "rank", down: false, find: "", epsilon: headline, facets: {}, hidden: hiddenAtFirst() });
-  let view = plain();
+  let view = plain(), drawnAt = headline;
 
   function hiddenAtFirst() {
     return new Set(data.columns.filter((column) => !column.shown).map((column) => column.key));
@@ -71,8 +71,11 @@
 
   function draw() {
     const ordered = entries.slice().sort(compare);
-    body.append(...ordered.map((entry) => entry.row));
-    for (const entry of entries) entry.row.hidden = !fits(entry);
+    if (ordered.some((entry, place) => body.rows[place] !== entry.row)) body.append(...ordered.map((entry) => entry.row));
+    for (const entry of entries) {
+      const hidden = !fits(entry);
+      if (entry.row.hidden !== hidden) entry.row.hidden = hidden;
+    }
     drawEpsilon(ordered);
     drawColumns();
     drawHeads();
@@ -109,17 +112,20 @@
 
   function drawEpsilon(ordered) {
     const away = view.epsilon !== headline;
+    // The table comes with the headline's figures; writing them again would cost more than all of a sort.
+    if (!away && drawnAt === headline) return;
+    drawnAt = view.epsilon;
     let place = 0;
     for (const entry of ordered) {
       const [worst, low, high, missed] = entry.curve[view.epsilon];
       const cells = entry.row.cells;
-      moveForest(cells[forestAt], worst, low ?? worst, high ?? worst);
       if (!away) {
         cells[0].innerHTML = entry.rank;
-        [robustAt, missedAt].forEach((at, which) => { cells[at].innerHTML = entry.kept[which]; });
+        [robustAt, missedAt, forestAt].forEach((at, which) => { cells[at].innerHTML = entry.kept[which]; });
         continue;
       }
       cells[0].textContent = entry.unranked || view.sort !== "rank" ? "–" : String(++place);
+      moveForest(cells[forestAt], worst, low ?? worst, high ?? worst);
       fill(cells[robustAt], percent(worst), low === null ? "no interval" : `${percent(low)}–${percent(high)}`);
       fill(cells[missedAt], percent(missed), `clean ${percent(entry.curve[0][3])}`);
     }
