@@ -417,7 +417,7 @@ def test_records_that_cannot_be_compared_stop_the_build(tmp_path: Path, change: 
     with pytest.raises(DataError, match=r"evaluate again: odd-one \(pytest benchmark/ --fresh\)"):
         build(results, tmp_path / "site")
     assert index.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "site"]
+    assert not [path.name for path in tmp_path.iterdir() if path.name not in {"results", "site", "cache"}]
 
 
 def test_records_of_another_version_of_the_protocol_stop_the_build(tmp_path: Path) -> None:

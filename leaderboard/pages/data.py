@@ -98,7 +98,9 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
     low, high = modality.window(notes)
     noise = notes.get("noise_sigma")
     unit = notes.get("noise_sigma_unit")
-    sigma = "" if not noise else f"{noise:.4f} of the range, {unit:.3g} {notes.get('unit') or modality.unit}"
+    sigma = f"{noise:.4f} of the range" if noise else ""
+    if noise and unit:
+        sigma += f", {unit:.3g} {notes.get('unit') or modality.unit}"
     measured = plain_text(notes.get("noise_measured"))
     return SplitView(
         anchor=f"{slug(table.track)}-{slug(modality.name)}",
