@@ -19,9 +19,10 @@ from benchmark.errors import IsolationError, SubmissionError
 from benchmark.evaluation.entry import loaded, run_entry
 from benchmark.evaluation.plan import behind, blocks_folder
 from benchmark.isolation import filter as calls
-from benchmark.isolation import frames, sandbox
+from benchmark.isolation import frames, sandbox, zygote
 from benchmark.isolation.entered import bridge_of, load_submission, opened
 from benchmark.isolation.frames import Header
+from benchmark.isolation.zygote import KEPT
 from benchmark.models import build
 from benchmark.models.weights import load_weights, undrawn
 from benchmark.models.wrapper import Wrapped
@@ -159,6 +160,26 @@ def test_workers_know_nothing_of_each_other_and_end_with_their_bridge(make_code)
 
     assert torch.equal(model(images), first)
     assert not torch.equal(first, second)
+
+
+def test_zygotes_of_entries_that_are_done_do_not_pile_up(make_code):
+    """A house of many entries is evaluated by one process."""
+    models = [
+        load_submission(make_code(f"coder-{n}", LINEAR), "ct", isolation="none") for n in range(KEPT + 3)
+    ]
+    images = torch.rand(1, 1, 16, 16)
+    running = zygote._zygotes()
+    zygote._close_all(running)
+    running.clear()
+
+    first = models[0](images)
+    for model in models[1:]:
+        model(images)
+        bridge_of(model).close()
+
+    assert len(running) <= KEPT + 2  # those, the one that was asked last, and the busy one
+    assert torch.equal(models[0](images), first)
+    assert torch.equal(models[1](images), first)
 
 
 def test_more_images_than_the_shared_block_holds_are_refused(make_code):

@@ -122,7 +122,7 @@ def test_a_doubt_that_was_struck_out_is_found_again(make_code, monkeypatch, tmp_
     scans = tmp_path / "scans"
     oracle_split(Linear()).save(scans / "ct-test.safetensors")
     for cheat, told in (
-        ("KnowsTheTestPart", "images of the test part get answers of their own"),
+        ("KnowsTheTestPart", "get answers of their own|led astray"),
         ("ByBatch", "it keeps state, or knows when it is attacked"),
     ):
         make_code(cheat.lower(), f"{SOURCE}\n\ndef build(modality):\n    return {cheat}()\n")

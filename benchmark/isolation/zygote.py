@@ -32,6 +32,7 @@ from benchmark.isolation.link import Limits, Worker
 # Imported before a worker is forked where the submission's code names them: they take seconds.
 LARGE = ("torchvision", "timm", "scipy")
 PRELOADED = ("torch", "safetensors.torch", "benchmark.isolation.answer")
+KEPT = 3  # zygotes without workers, for who asks again; each holds some hundred megabytes
 PATIENCE = 120.0  # seconds for a zygote to import torch and what it is told
 
 
@@ -70,6 +71,7 @@ class Zygote:
         }
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.told = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
         self.process = self._started(place, walls, theirs, cuda)
         theirs.close()
         self._end = weakref.finalize(self, _end, self.process, self.control, self.told)
@@ -144,7 +146,14 @@ class Zygote:
             os.close(shared)
             theirs.close()
             kept.close()
-        return Worker(asked, life, torch.frombuffer(block, dtype=torch.float32), limits)
+        worker = Worker(asked, life, torch.frombuffer(block, dtype=torch.float32), limits)
+        self._workers.add(worker)
+        return worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker of it can still be asked."""
+        return any(worker.asked.fileno() >= 0 for worker in self._workers)
 
     def close(self) -> None:
         """End it and all its workers."""
@@ -190,15 +199,20 @@ def _close_all(running: dict[Place, Zygote]) -> None:
 
 
 def zygote_for(place: Place) -> Zygote:
-    """The zygote of a place; one for each process that asks, kept until that process ends.
+    """The zygote of a place; one for each process that asks, kept until that process ends or others are wanted more.
 
     Raises:
         IsolationError: it does not start.
     """
     running = _zygotes()
-    if place not in running or not running[place].alive:
-        running[place] = Zygote(place)
-    return running[place]
+    found = running.pop(place, None)
+    if found is None or not found.alive:
+        idle = [other for other, zygote in running.items() if not zygote.busy]
+        for other in idle[: max(0, len(idle) - KEPT)]:  # the longest unasked first
+            running.pop(other).close()
+        found = Zygote(place)
+    running[place] = found
+    return found
 
 
 def try_walls() -> None:
