@@ -232,6 +232,20 @@ CHECKS = {
             ATHALYE,
         ),
         Check(
+            "robust-on-known-images",
+            _DOUBT,
+            "Is code less robust on images nobody has seen, and on those of the test part moved by one pixel?",
+            "accuracy lost against BIM at the headline ε",
+            None,
+        ),
+        Check(
+            "nearest-image",
+            _DOUBT,
+            "Between two images of the test part, does code change its mind at once, half-way?",
+            "share of the way between their answers, in a tenth of their distance",
+            0.8,
+        ),
+        Check(
             "incomplete",
             _DOUBT,
             "Are images missing because their block could not be computed?",

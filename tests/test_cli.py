@@ -58,7 +58,7 @@ def scans(monkeypatch, tmp_path):
         ("train --modality ct --recipe naive --out /dev/null/x", "cannot write to /dev/null/x"),
         ("evaluate constantlike --protocol fast", "Invalid value for '--protocol': 'fast'"),
         ("evaluate constantlike --modality pet", "Invalid value for '--modality': 'pet'"),
-        ("evaluate", "Missing argument 'SUBMISSION'"),
+        ("evaluate", "name one SUBMISSION, or --all of them"),
         ("evalate", "No such command 'evalate'"),
     ],
 )
