@@ -679,7 +679,7 @@ def test_a_training_in_doubt_is_named(files, tmp_path):
         replace(found, trained=(found.trained[0], replace(found.trained[1], flags=doubt))), record, folder
     )
 
-    assert "in doubt: training seed 2<" in pages_of(tmp_path)[1]
+    assert "in doubt: training seed 2." in pages_of(tmp_path)[1]
 
 
 def test_the_study_tells_the_spread_at_every_epsilon(tmp_path):
