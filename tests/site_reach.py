@@ -67,7 +67,10 @@ def in_browser(site: Path) -> None:
         for _ in range(5):
             page = browser.new_page(viewport={"width": 1400, "height": 1000})
             page.goto(address(site, "phantom/ct/index.html"))
-            page.wait_for_function(PAINT)
+            while (
+                page.evaluate(PAINT) is None
+            ):  # the page lets no string become a program, so nothing is waited for there
+                page.wait_for_timeout(20)
             paints.append(page.evaluate(PAINT))
             took = page.evaluate(SORT)
             page.close()

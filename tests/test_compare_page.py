@@ -173,7 +173,7 @@ def test_the_choice_stands_in_the_address_and_the_numbers_are_the_matrix_s(tmp_p
         # From an entry's own page: the entry and its twin, at the top of the page.
         page.goto(address(site, "phantom/ct/vgg16-slim-pgd-at.html"))
         page.get_by_role("link", name="Compare with another entry").click()
-        page.wait_for_function("location.hash.startsWith('#e=')")
+        page.wait_for_url("**/compare.html#e=*")
         assert page.locator("[data-legend] a").all_inner_texts() == ["vgg16-slim-pgd-at", "vgg16-slim-naive"]
         chromium.close()
     assert complaints == []
