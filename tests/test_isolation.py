@@ -136,6 +136,19 @@ def test_a_gradient_of_an_earlier_question_is_still_its_own(make_code):
     assert torch.equal(gradient, expected)
 
 
+def test_a_gradient_taken_twice_is_the_same_twice(make_code):
+    model = load_submission(make_code("coder", CODE, save(vgg_weights(0))), "ct", isolation="none")
+    images = torch.rand(2, 1, 64, 64, requires_grad=True)
+    logits = model(images)
+    once, again, other = (
+        torch.autograd.grad(out, images, retain_graph=True)[0]
+        for out in (gap(logits).sum(), gap(logits).sum(), logits[:, 0].sum())
+    )
+
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+
+
 def test_a_model_without_a_gradient_says_so(make_code):
     source = LINEAR.replace("return gap\n", "return gap.detach()\n", 1)
     model = load_submission(make_code("coder", source), "ct", isolation="none")

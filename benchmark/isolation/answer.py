@@ -107,6 +107,7 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
                 if graph is None or graph[0] != header.number:
                     raise SubmissionError("the gradient of an image that was not asked about last")
                 gradient = _reversed(graph, content)
+                graph = None  # freed layer by layer on the way back, as at home: kept whole, it cost 4 to 9 % of the time
                 gradients[: gradient.numel()].copy_(gradient.flatten())
                 harness.say(Header(frames.GRADIENT, header.number))
                 continue
@@ -136,7 +137,7 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
 def _reversed(graph: tuple[int, Tensor, Tensor], content: bytes) -> Tensor:
     _, x, logits = graph
     upstream = torch.frombuffer(bytearray(content), dtype=torch.float32).view(logits.shape).to(logits.device)
-    (gradient,) = torch.autograd.grad(logits, x, upstream, retain_graph=True, allow_unused=True)
+    (gradient,) = torch.autograd.grad(logits, x, upstream, allow_unused=True)
     return torch.zeros(x.shape) if gradient is None else gradient.cpu()
 
 

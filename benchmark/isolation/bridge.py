@@ -49,6 +49,7 @@ class Bridge(nn.Module):
         self.witness: Witness | None = None
         self._worker: Worker | None = None
         self._number = 0
+        self._graph: int | None = None  # the question whose graph the worker holds
         self._over = ""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -61,6 +62,7 @@ class Bridge(nn.Module):
         """One forward pass: logits on the images' device, the number of the question, whether a gradient leads back."""
         count, _, height, width = images.shape
         self._number = (self._number + 1) % 2**32
+        self._graph = None
         asked = Header(kind, self._number, count, height, width)
         if asked.bytes_of_images > frames.HALF:
             raise SubmissionError(
@@ -79,12 +81,17 @@ class Bridge(nn.Module):
             raise SubmissionError(f"the model returned NaN or infinite logits for {bad} of {count} images")
         if self.witness:
             self.witness.logits(images.detach(), logits)
+        self._graph = self._number
         return logits.to(images.device), self._number, header.kind == frames.LOGITS
 
     def reversed(self, images: Tensor, upstream: Tensor, number: int) -> Tensor:
-        """The gradient of the question `number`; asked again where another was asked since. As the images: (n, 1, h, w)."""
-        if number != self._number:
+        """The gradient of the question `number`, as the images: (n, 1, h, w).
+
+        The question is asked again where another was asked since, and where its gradient was taken before.
+        """
+        if number != self._graph:
             _, number, _ = self.asked(images, frames.FOLLOWED)
+        self._graph = None
         content = upstream.detach().cpu().contiguous().numpy().tobytes()
         count, _, height, width = images.shape
         asked = Header(frames.REVERSE, number, count, height, width, upstream.shape[1], len(content))
