@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from benchmark.errors import ProtocolError
 
 # Set to 1 in every worker: libraries that start threads of their own slow each other down.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+# How a program of ours starts another: found by this interpreter, though no `oncorobust` be on the path.
+OWN_COMMAND = (sys.executable, "-c", "from benchmark.cli import main; main()")
 
 
 def worker_count(tasks: int) -> int:

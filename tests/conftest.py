@@ -4,9 +4,12 @@ import hashlib
 
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import settings
-from models import Wobbly, tiny_split, vgg_weights
+from models import Wobbly, random_split, tiny_split, vgg_weights
 from safetensors.torch import save
+
+from benchmark.cli import main
 
 settings.register_profile("here", database=None, deadline=None, max_examples=60)
 settings.load_profile("here")
@@ -28,6 +31,22 @@ def submissions(tmp_path, monkeypatch):
     folder = tmp_path / "submissions"
     folder.mkdir()
     monkeypatch.setenv("ONCOROBUST_SUBMISSIONS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run(submissions, tmp_path, monkeypatch):
+    """Type a command; its records go to a folder of this test."""
+    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
+    return lambda line: CliRunner().invoke(main, line.split())
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """A folder with a prepared split, which the quick protocol cuts into two blocks."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    random_split(40).save(folder / "ct-test.safetensors")
     return folder
 
 

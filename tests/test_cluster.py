@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from benchmark import evaluate
 from benchmark.errors import ClusterError, SubmissionError
 from benchmark.isolation import sandbox
 from benchmark.models import build
+from benchmark.processes import OWN_COMMAND
 
 pytest.importorskip("distributed", reason="needs oncorobust[cluster]")
 
@@ -231,9 +231,9 @@ def test_a_scheduler_that_is_lost_and_started_again_goes_on(tiny, tmp_path, some
     certificates, file = make_certificates(tmp_path / "certificates"), tmp_path / "address"
 
     def schedule(port):
-        words = ["-c", "from benchmark.cli import main; main()", "cluster", "scheduler", "--port", str(port)]
+        words = [*OWN_COMMAND, "cluster", "scheduler", "--port", str(port)]
         words += ["--certificates", str(certificates), "--file", str(file)]
-        return subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
+        return subprocess.Popen(words, stdout=subprocess.DEVNULL)
 
     schedulers = [schedule(0)]
     url = eventually(lambda: file.exists() and file.read_text().strip())
@@ -259,16 +259,8 @@ def test_a_scheduler_that_is_lost_and_started_again_goes_on(tiny, tmp_path, some
 
 def test_a_scheduler_that_is_lost_for_good_ends_in_a_sentence_and_keeps_the_blocks(tiny, tmp_path, cache):
     certificates, file = make_certificates(tmp_path / "certificates"), tmp_path / "address"
-    words = [
-        sys.executable,
-        "-c",
-        "from benchmark.cli import main; main()",
-        "cluster",
-        "scheduler",
-        "--port",
-        "0",
-    ]
-    scheduler = subprocess.Popen([*words, "--certificates", str(certificates), "--file", str(file)])
+    words = [*OWN_COMMAND, "cluster", "scheduler", "--port", "0", "--certificates", str(certificates)]
+    scheduler = subprocess.Popen([*words, "--file", str(file)])
     url = eventually(lambda: file.exists() and file.read_text().strip())
     workers = Workers(url, certificates, tmp_path / "cache of the workers")
     workers.start()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 from models import random_split, vgg_weights
@@ -13,13 +12,13 @@ pytest.importorskip("distributed", reason="needs oncorobust[cluster]")
 from cluster_workers import asking, evaluated, eventually
 
 from benchmark.cluster.certificates import make_certificates
+from benchmark.processes import OWN_COMMAND
 
 SHORT = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s",
 }
-PROGRAM = [sys.executable, "-c", "from benchmark.cli import main; main()"]
 
 
 def ip(*words):
@@ -88,7 +87,7 @@ def test_a_host_that_is_cut_off_and_comes_back_costs_no_block_and_counts_none_tw
         start(
             hosts[0],
             [
-                *PROGRAM,
+                *OWN_COMMAND,
                 "cluster",
                 "scheduler",
                 "--host",
@@ -103,7 +102,7 @@ def test_a_host_that_is_cut_off_and_comes_back_costs_no_block_and_counts_none_tw
         url = eventually(lambda: file.exists() and file.read_text().strip())
         with open(log, "w") as written:
             for number, host in enumerate(hosts[1:]):
-                words = [*PROGRAM, "cluster", "worker", url, *trusted]
+                words = [*OWN_COMMAND, "cluster", "worker", url, *trusted]
                 start(host, words, cache=f"host {number}", stdout=written if number == 0 else None)
         client = start(hosts[0], asking(url, certificates, folder, tmp_path / "found", count=2))
         blocks = tmp_path / "second" / "blocks"

@@ -11,6 +11,7 @@ import pytest
 from models import random_split
 
 from benchmark.isolation import sandbox
+from benchmark.processes import OWN_COMMAND
 
 ROOT = Path(__file__).parent.parent
 CODE = """import torch
@@ -120,7 +121,6 @@ def test_a_path_without_bubblewrap_stops_code_alone(make_submission, make_code, 
     programs = tmp_path / "bin"
     programs.mkdir()
     environment = os.environ | {"PATH": str(programs), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = "from benchmark.cli import main; main()"
 
     def told(name):
         words = [
@@ -134,7 +134,7 @@ def test_a_path_without_bubblewrap_stops_code_alone(make_submission, make_code, 
             "quick",
         ]
         return subprocess.run(
-            [sys.executable, "-c", run, *words],
+            [*OWN_COMMAND, *words],
             env=environment,
             capture_output=True,
             text=True,

@@ -8,11 +8,9 @@ import signal
 import time
 
 import pytest
-from click.testing import CliRunner
 from models import BIM, FGSM, PGD, random_split, small_protocol, vgg_weights
 
 from benchmark import evaluate, load_submission
-from benchmark.cli import main
 from benchmark.errors import DataError
 from benchmark.evaluation import housekeeping
 from benchmark.evaluation.plan import make_plan, unfinished
@@ -90,22 +88,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(tiny, tmp_pat
     assert not list((tmp_path / "second cache").glob("blocks/*/block-*"))
     assert not (tmp_path / "none").exists()
     assert evaluated(*tiny, tmp_path / "resumed") == whole
-
-
-@pytest.fixture
-def run(submissions, tmp_path, monkeypatch):
-    """Type a command; its records go to a folder of this test."""
-    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
-    return lambda line: CliRunner().invoke(main, line.split())
-
-
-@pytest.fixture
-def scans(tmp_path):
-    """A folder with a prepared split, which the quick protocol cuts into two blocks."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    random_split(40).save(folder / "ct-test.safetensors")
-    return folder
 
 
 def test_shares_computed_apart_and_merged_give_the_bytes_of_one_evaluation(

@@ -5,12 +5,10 @@ import signal
 import subprocess
 
 import pytest
-from click.testing import CliRunner
 from cluster_workers import eventually
-from models import random_split, vgg_weights
+from models import vgg_weights
 from slurm_node import complaint, slurm
 
-from benchmark.cli import main
 from benchmark.cluster import slurm as scripts
 from benchmark.errors import ClusterError
 from benchmark.folders import ROOT
@@ -21,21 +19,6 @@ REQUEST = {
     "tasks": 3,
     "gpus": 1,
 }
-
-
-@pytest.fixture
-def run(submissions, tmp_path, monkeypatch):
-    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
-    return lambda line: CliRunner().invoke(main, line.split())
-
-
-@pytest.fixture
-def scans(tmp_path):
-    """A folder with a prepared split, which the quick protocol cuts into two blocks."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    random_split(40).save(folder / "ct-test.safetensors")
-    return folder
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.folders import ROOT
+from benchmark.processes import OWN_COMMAND
 
 BLOCK = 50  # images
 MOST = 200_000  # simulated blocks; a larger farm is one of proportional evaluations
@@ -147,7 +148,6 @@ class Load:
 def load_scheduler(blocks: int, through: int, workers: int = 4) -> Load:
     """Ask a scheduler in a process of its own for `blocks` blocks at once, and time the first `through` of them."""
     import subprocess
-    import sys
     import tempfile
 
     import psutil
@@ -161,16 +161,8 @@ def load_scheduler(blocks: int, through: int, workers: int = 4) -> Load:
     configure()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "address"
-        words = [
-            sys.executable,
-            "-c",
-            "from benchmark.cli import main; main()",
-            "cluster",
-            "scheduler",
-            "--port",
-            "0",
-        ]
-        process = subprocess.Popen([*words, "--file", str(file)], stdout=subprocess.DEVNULL)
+        words = [*OWN_COMMAND, "cluster", "scheduler", "--port", "0", "--file", str(file)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         try:
             while not file.exists():
                 time.sleep(0.1)

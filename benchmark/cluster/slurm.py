@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmark.errors import ClusterError
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
+from benchmark.processes import OWN_COMMAND
 
 SETTINGS = (
     "ONCOROBUST_SUBMISSIONS",
@@ -171,4 +172,4 @@ def _program() -> str:
     installed = Path(sys.executable).with_name("oncorobust")
     if installed.exists():
         return shlex.quote(str(installed))
-    return f"{shlex.quote(sys.executable)} -c 'from benchmark.cli import main; main()'"
+    return shlex.join(OWN_COMMAND)

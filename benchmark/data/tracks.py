@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.collection import COLLECTIONS, get_collection
-from benchmark.data.manifest import shipped_manifests
+from benchmark.data.manifest import PARTS, shipped_manifests
 from benchmark.data.prepared.lock import prepared_folder, split_path
 from benchmark.data.prepared.rehearsal import is_synthetic
 from benchmark.data.private.ids import keyed_id, private_key
@@ -50,6 +50,24 @@ def load_split(modality: str, track: str = "phantom", part: str = "test") -> Spl
     (name,) = (name for name in COLLECTIONS if modality == get_collection(name).MODALITY)
     found = replace(tree_split(get_collection(name), folder), track=track_name(track))
     return found if is_synthetic(folder, found.patient_ids, found.image_ids) else _keyed(found)
+
+
+def load_parts(modality: str, track: str) -> dict[str, Split]:
+    """All parts of one modality that a track has: "train", "validation", "test" → Split, as `load_split` gives them.
+
+    Raises:
+        DataError: it has none.
+    """
+    found: dict[str, Split] = {}
+    missing: list[DataError] = []
+    for part in PARTS:
+        try:
+            found[part] = load_split(modality, track, part)
+        except DataError as error:
+            missing.append(error)
+    if not found:
+        raise missing[-1]
+    return found
 
 
 def _clinical(modality: str, part: str) -> Split:

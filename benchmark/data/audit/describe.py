@@ -10,9 +10,7 @@ from benchmark.data import tracks
 from benchmark.data.audit import audit
 from benchmark.data.audit.noise import noise_notes
 from benchmark.data.audit.show import contact_sheet, is_synthetic
-from benchmark.data.manifest import PARTS
 from benchmark.data.split import Split
-from benchmark.errors import DataError
 from benchmark.evidence.described import Described, Part, save_described
 from benchmark.folders import results_folder
 
@@ -45,15 +43,7 @@ def describe_lines(modality: str, track: str, private_thumbnails: bool = False) 
     Raises:
         DataError: the track has no part of this modality, or nothing can be written.
     """
-    parts: dict[str, Split] = {}
-    missing: list[DataError] = []
-    for part in PARTS:
-        try:
-            parts[part] = tracks.load_split(modality, track, part)
-        except DataError as error:
-            missing.append(error)
-    if not parts:
-        raise missing[-1]
+    parts = tracks.load_parts(modality, track)
     found = audit(parts)
     shown = parts.get("test") or next(iter(parts.values()))
     sheet = None

@@ -9,9 +9,7 @@ from benchmark.data.audit import Audit, audit
 from benchmark.data.audit.label_rules import shipped_rules
 from benchmark.data.audit.noise import noise_notes
 from benchmark.data.audit.texture import REAL, split_texture
-from benchmark.data.manifest import PARTS
 from benchmark.data.split import Split
-from benchmark.errors import DataError
 from benchmark.modality import get_modality
 
 EPSILON = "0.004"  # the headline of the protocols
@@ -23,14 +21,7 @@ def audit_lines(modality: str, track: str) -> Iterator[str]:
     Raises:
         DataError: the track has no part of this modality.
     """
-    parts, missing = {}, []
-    for part in PARTS:
-        try:
-            parts[part] = tracks.load_split(modality, track, part)
-        except DataError as error:
-            missing.append(error)
-    if not parts:
-        raise missing[-1]
+    parts = tracks.load_parts(modality, track)
     found = audit(parts)
     yield f"{get_modality(modality).title} · {', '.join(split.name for split in parts.values())}"
     yield from _parts(found)
