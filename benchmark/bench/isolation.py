@@ -1,8 +1,9 @@
 """What walls cost: `python -m benchmark.bench.isolation` compares a model in a worker with the same one at home, in one run.
 
-Both are asked in turn, in one thread each. An evaluation is counted as the reference entries' records have it: of 172
-forward passes 94 are followed by a backward pass. Seconds of the clock are the least of all rounds; seconds of the
-processor, of harness and worker together, feel less of what else the machine is doing.
+Both are asked in turn, in one thread each, a second of questions in a row after one that is not counted: an evaluation asks
+one model all the time, and whoever comes after the other finds the caches full of the other's weights. An evaluation is
+counted as the reference entries' records have it: of 172 forward passes 94 are followed by a backward pass. Seconds are
+medians; those of the processor, of harness and worker together, feel less of what else the machine is doing.
 
 What the walls take does not hang on the model, only on how large its images are. So it is also measured alone, with a
 model that computes next to nothing, and set against each model's own time: on a busy machine that is the steadier figure.
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import click
 import psutil
@@ -32,6 +34,7 @@ from benchmark.models import build
 from benchmark.models.weights import load_weights
 
 FORWARD, BOTH = 78, 94  # passes of an evaluation: forward alone, and with a backward pass
+TURN = 1.0  # seconds of questions that are counted, at each turn
 NOTHING = "logistic-regression"  # computes next to nothing
 WEIGHTS = "weights.safetensors"
 CODE = """from benchmark.models import build as named
@@ -63,7 +66,7 @@ class Overhead:
 
 
 def measure(
-    architecture: str, images: int = 128, side: int = 64, rounds: int = 10, how: str = "auto"
+    architecture: str, images: int = 128, side: int = 64, rounds: int = 9, how: str = "auto"
 ) -> Overhead:
     """Ask both in turn, `rounds` times.
 
@@ -120,28 +123,28 @@ def _compared(
         "here, forward": lambda: _forward(home, x),
     }
     clock: dict[str, list[float]] = {name: [] for name in asked}
-    processor = dict.fromkeys(asked, 0.0)
+    processor: dict[str, list[float]] = {name: [] for name in asked}
     with one_thread():
         equal = all(torch.equal(a, b) for a, b in zip(_both(bridge, x), _both(home, x), strict=True))
         for number in range(rounds):
             for name, ask in list(asked.items())[
                 :: 1 if number % 2 else -1
             ]:  # whoever goes first finds cold caches
+                count = max(1, round(TURN / _timed(ask)))
                 before = spent()
-                clock[name].append(_timed(ask))
-                processor[name] += spent() - before
+                clock[name] += [_timed(ask) for _ in range(count)]
+                processor[name].append((spent() - before) / count)
     bridge.close()
-    least = {name: min(times) for name, times in clock.items()}
-    there, here = (_mixed(processor, where) / rounds for where in ("there", "here"))
-    clock_share = _mixed(least, "there") / _mixed(least, "here") - 1
+    there, here = (_mixed(processor, where) for where in ("there", "here"))
+    clock_share = _mixed(clock, "there") / _mixed(clock, "here") - 1
     return Overhead(
         architecture, len(x), first, later, equal, clock_share, there / here - 1, there - here, here
     )
 
 
-def _mixed(seconds: dict[str, float], where: str) -> float:
+def _mixed(seconds: dict[str, list[float]], where: str) -> float:
     """Of one question, as an evaluation mixes them."""
-    whole = BOTH * seconds[where] + FORWARD * seconds[f"{where}, forward"]
+    whole = BOTH * median(seconds[where]) + FORWARD * median(seconds[f"{where}, forward"])
     return whole / (BOTH + FORWARD)
 
 
@@ -184,11 +187,11 @@ def _timed(ask: Callable[[], object]) -> float:
 @click.argument("architectures", nargs=-1)
 @click.option("--images", type=click.IntRange(1), default=128, show_default=True, help="In a batch.")
 @click.option("--side", type=click.IntRange(16), default=64, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
 @click.option("--isolation", default="auto", show_default=True)
 def main(architectures: tuple[str, ...], images: int, side: int, rounds: int, isolation: str) -> None:
     """Print what workers cost for ARCHITECTURES; the slim and the full VGG16 where none is named."""
-    alone = measure(NOTHING, images, side, 10 * rounds, isolation)
+    alone = measure(NOTHING, images, side, rounds, isolation)
     click.echo(
         f"the walls alone take {1e3 * alone.more:.1f} ms of the processor for a question about {images} images"
     )
