@@ -25,14 +25,24 @@ def resampled_sums(sums: np.ndarray) -> np.ndarray:
     Returns:
         (RESAMPLES,) or (RESAMPLES, C) float64.
     """
-    return np.concatenate([draws @ sums for draws in drawn(len(sums))])
+    kind = exact_kind(sums)
+    told = sums.astype(kind, copy=False)
+    return np.concatenate([draws @ told for draws in drawn(len(sums), kind)]).astype(np.float64, copy=False)
 
 
-def drawn(patients: int) -> Iterator[np.ndarray]:
-    """How often each patient is drawn, CHUNK resamples at a time: (CHUNK, patients) float64."""
+def exact_kind(sums: np.ndarray) -> type[np.float32] | type[np.float64]:
+    """float32 where sums over as many patients stay whole numbers below 2²⁴, which it holds exactly in half the time."""
+    small = len(sums) * np.abs(sums).max(initial=0.0) < 2**24
+    return np.float32 if small and (sums == np.rint(sums)).all() else np.float64
+
+
+def drawn(
+    patients: int, kind: type[np.float32] | type[np.float64] = np.float64
+) -> Iterator[np.ndarray]:
+    """How often each patient is drawn, CHUNK resamples at a time: (CHUNK, patients) of `kind`."""
     counts = _counts(patients, RESAMPLES)
     for start in range(0, len(counts), CHUNK):
-        yield counts[start : start + CHUNK].astype(float)
+        yield counts[start : start + CHUNK].astype(kind)
 
 
 def percentiles(resamples: np.ndarray, patients: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,11 +57,13 @@ def percentiles(resamples: np.ndarray, patients: int) -> tuple[np.ndarray, np.nd
     level = float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 0.975)))
     ends = [100 * level, 100 * (1 - level)]
     pick = np.nanpercentile if np.isnan(resamples).any() else np.percentile
-    low, high = pick(resamples, ends, axis=0)
+    # Each column in one piece of memory: to look for its ends is then twice as fast.
+    low, high = pick(np.ascontiguousarray(resamples.T), ends, axis=-1)
     return low, high
 
 
-@lru_cache(maxsize=4)
+# Subsets of images bring numbers of patients of their own; 16 of 1,000 patients each are 320 MB.
+@lru_cache(maxsize=16)
 def _counts(patients: int, resamples: int) -> np.ndarray:
     """How often each patient is drawn in each resample: (resamples, patients) uint16, the same every time."""
     generator = np.random.default_rng([SEED, patients])

@@ -80,7 +80,7 @@ def clustered_share(counts: np.ndarray, sizes: np.ndarray) -> ClusteredShare:
             share, int(images), patients, residuals, float(patients), max(patients - 1.0, 1.0)
         )
     squares = residuals**2
-    second, fourth = math.fsum(squares), math.fsum(squares**2)
+    second, fourth = math.fsum(squares.tolist()), math.fsum((squares**2).tolist())
     spread = fourth - second**2 / patients
     freedom = min(2 * second**2 / spread, patients - 1.0) if spread > 0 else patients - 1.0
     return ClusteredShare(share, int(images), patients, residuals, images * alike / variance, freedom)
@@ -89,4 +89,4 @@ def clustered_share(counts: np.ndarray, sizes: np.ndarray) -> ClusteredShare:
 def _robust(residuals: np.ndarray) -> float:
     """Sum of squares over patients, with the factor for their number (Liang & Zeger 1986; Obuchowski 1998)."""
     patients = len(residuals)
-    return patients / (patients - 1) * math.fsum(residuals**2) if patients > 1 else 0.0
+    return patients / (patients - 1) * math.fsum((residuals**2).tolist()) if patients > 1 else 0.0

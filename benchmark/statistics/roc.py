@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from benchmark.statistics.bootstrap import drawn, percentiles
+from benchmark.statistics.bootstrap import drawn, exact_kind, percentiles
 from benchmark.statistics.estimate import MINIMUM_PATIENTS, Estimate
 from benchmark.statistics.patients import Patients
 from benchmark.statistics.shares import ENOUGH, wilson
@@ -131,8 +131,13 @@ def _resampled(scores: np.ndarray, diseased: np.ndarray, who: Patients) -> np.nd
     np.add.at(won, who.of_image[diseased], (below[rank["left"]] + below[rank["right"]]) / 2)
     sizes = np.column_stack([who.sums(own.astype(float)) for own in (diseased, ~diseased)])
     found = []
+    # A tie is a half: twice the sums are whole numbers, exact in the smaller kind of number too.
+    won *= 2
+    kind = exact_kind(won)
+    told = won.astype(kind)
     with np.errstate(invalid="ignore"):
-        for draws in drawn(who.count):
-            counts = draws @ sizes
-            found.append(((draws @ won) * draws).sum(1) / (counts[:, 0] * counts[:, 1]))
+        for draws in drawn(who.count, kind):
+            counts = draws.astype(float) @ sizes
+            beaten = np.einsum("ij,ij->i", (draws @ told).astype(float), draws.astype(float)) / 2
+            found.append(beaten / (counts[:, 0] * counts[:, 1]))
     return np.concatenate(found)

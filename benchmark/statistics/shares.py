@@ -61,15 +61,17 @@ def accuracy_intervals(
     values = np.mean([c.sum(0) / s.sum() for c, s in zip(counts, sizes, strict=True)], axis=0)
     if who.count < MINIMUM_PATIENTS:
         return [Estimate(float(value)) for value in values]
-    low, high = _resampled(counts, sizes, who.count)
-    found = []
-    for column, value in enumerate(values):
+    bounds: dict[int, tuple[float, float]] = {}
+    for column in range(len(values)):
         shares = [clustered_share(c[:, column], s) for c, s in zip(counts, sizes, strict=True)]
-        bounds = float(low[column]), float(high[column])
         if any(share.effective * min(share.value, 1 - share.value) < ENOUGH for share in shares):
-            bounds = _put_together(shares, sizes)
-        found.append(Estimate(float(value), *bounds))
-    return found
+            bounds[column] = _put_together(shares, sizes)
+    # What Wilson's interval answers is not resampled: on small splits that is nearly everything.
+    rest = [column for column in range(len(values)) if column not in bounds]
+    if rest:
+        low, high = _resampled([c[:, rest] for c in counts], sizes, who.count)
+        bounds |= zip(rest, zip(low.tolist(), high.tolist(), strict=True), strict=True)
+    return [Estimate(float(value), *bounds[column]) for column, value in enumerate(values)]
 
 
 def share_interval(
