@@ -78,7 +78,7 @@ def read(path: Path) -> Record:
         body = json.loads(path.read_bytes())
         if body["format"] != FORMAT:
             raise DataError(f"record {path} has format {body['format']}, this version reads {FORMAT}{AGAIN}")
-        rows = _rows(path.with_suffix(".csv"), body["images_sha256"])
+        columns = _columns(path.with_suffix(".csv"), body["images_sha256"])
         record = Record(
             submission=body["submission"],
             modality=body["modality"],
@@ -86,17 +86,19 @@ def read(path: Path) -> Record:
             protocol=body["protocol"],
             split=body["split"],
             provenance=body["provenance"],
-            labels=np.array([int(row["label"]) for row in rows]),
-            patient_ids=tuple(row["patient_id"] for row in rows),
-            image_ids=tuple(row["image_id"] for row in rows),
-            clean_margins=np.array([row["clean_margin"] for row in rows], np.float32),
-            attacks={spec["name"]: _result(spec["name"], body, rows) for spec in body["protocol"]["attacks"]},
+            labels=np.array(list(map(int, columns["label"]))),
+            patient_ids=columns["patient_id"],
+            image_ids=columns["image_id"],
+            clean_margins=np.array(list(map(float, columns["clean_margin"]))).astype(np.float32),
+            attacks={
+                spec["name"]: _result(spec["name"], body, columns) for spec in body["protocol"]["attacks"]
+            },
             flags=tuple(Flag(**flag) for flag in body["flags"]),
             description=body["description"],
-            lowest_margins=_column(rows, "lowest_margin") if "lowest_margin" in rows[0] else None,
+            lowest_margins=_column(columns["lowest_margin"]) if "lowest_margin" in columns else None,
             stored_margins={
-                int(name.removeprefix("stored_").removesuffix("bit_margin")): _column(rows, name)
-                for name in rows[0]
+                int(name.removeprefix("stored_").removesuffix("bit_margin")): _column(texts)
+                for name, texts in columns.items()
                 if name.startswith("stored_")
             },
             validation=_validation(path, body["validation"]) if "validation" in body else None,
@@ -117,14 +119,16 @@ def table_sha256(record: Record) -> str:
     return record.table_sha256
 
 
-def _rows(path: Path, sha256: str) -> list[dict[str, str]]:
+def _columns(path: Path, sha256: str) -> dict[str, tuple[str, ...]]:
     table = path.read_bytes()
     if hashlib.sha256(table).hexdigest() != sha256:
         raise DataError(f"record table {path} was changed or cut short{AGAIN}")
-    rows = list(csv.DictReader(io.StringIO(table.decode())))
+    names, *rows = csv.reader(io.StringIO(table.decode()))
     if not rows:
         raise ValueError(f"its table {path.name} has no rows")
-    return rows
+    if any(len(row) != len(names) for row in rows):
+        raise ValueError(f"its table {path.name} has rows of different lengths")
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def table_text(record: Record) -> str:
@@ -168,14 +172,14 @@ def csv_text(columns: Mapping[str, Iterable[Any]]) -> str:
 
 
 def _validation(path: Path, body: Mapping[str, str]) -> Validation:
-    rows = _rows(path.with_suffix(".validation.csv"), body["images_sha256"])
+    columns = _columns(path.with_suffix(".validation.csv"), body["images_sha256"])
     return Validation(
         body["name"],
         body["split_sha256"],
-        np.array([int(row["label"]) for row in rows]),
-        _column(rows, "clean_margin"),
-        tuple(row["patient_id"] for row in rows),
-        tuple(row["image_id"] for row in rows),
+        np.array(list(map(int, columns["label"]))),
+        _column(columns["clean_margin"]),
+        columns["patient_id"],
+        columns["image_id"],
     )
 
 
@@ -184,15 +188,21 @@ def decimal(x: np.floating[Any]) -> str:
     return "" if not np.isfinite(x) else np.format_float_positional(x, unique=True, trim="-")
 
 
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> np.ndarray:
-    return np.array([row[name] or "nan" for row in rows], np.float32)
+def _column(texts: Sequence[str]) -> np.ndarray:
+    """(N,) float32, NaN where nothing is written."""
+    return _numbers(texts, np.nan).astype(np.float32)
 
 
-def _result(name: str, body: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> AttackResult:
+def _numbers(texts: Sequence[str], empty: float) -> np.ndarray:
+    return np.array([float(text) if text else empty for text in texts])
+
+
+def _result(name: str, body: Mapping[str, Any], columns: Mapping[str, Sequence[str]]) -> AttackResult:
+    nothing = ("",) * len(columns["label"])
     return AttackResult(
-        linf=np.array([row[f"{name}_linf"] or "inf" for row in rows], np.float64),
+        linf=_numbers(columns[f"{name}_linf"], np.inf),
         margins={
-            epsilon: np.array([row.get(f"{name}@{epsilon}") or "nan" for row in rows], np.float32)
+            epsilon: _column(columns.get(f"{name}@{epsilon}", nothing))
             for epsilon in body["protocol"]["epsilons"]
         },
         **body["passes"][name],

@@ -14,6 +14,7 @@ from scipy.special import ndtr, stdtrit
 RESAMPLES = 10_000
 SEED = 1902
 CHUNK = 500  # resamples in memory at a time as floating numbers
+KEPT = 200  # up to so many patients all of them stay in memory as floating numbers: 16 MB, of which there are four
 
 
 def resampled_sums(sums: np.ndarray) -> np.ndarray:
@@ -40,9 +41,10 @@ def drawn(
     patients: int, kind: type[np.float32] | type[np.float64] = np.float64
 ) -> Iterator[np.ndarray]:
     """How often each patient is drawn, CHUNK resamples at a time: (CHUNK, patients) of `kind`."""
-    counts = _counts(patients, RESAMPLES)
+    small = patients <= KEPT
+    counts = _floating(patients, RESAMPLES, kind) if small else _counts(patients, RESAMPLES)
     for start in range(0, len(counts), CHUNK):
-        yield counts[start : start + CHUNK].astype(kind)
+        yield counts[start : start + CHUNK].astype(kind, copy=not small)
 
 
 def percentiles(resamples: np.ndarray, patients: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,5 +76,13 @@ def _counts(patients: int, resamples: int) -> np.ndarray:
         counts[start : start + rows] = np.bincount(chosen.ravel(), minlength=rows * patients).reshape(
             rows, -1
         )
+    counts.flags.writeable = False
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _floating(patients: int, resamples: int, kind: type[np.float32] | type[np.float64]) -> np.ndarray:
+    """The same as numbers that a matrix product takes: (resamples, patients) of `kind`."""
+    counts = _counts(patients, resamples).astype(kind)
     counts.flags.writeable = False
     return counts
