@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from benchmark.record import Record
 from benchmark.statistics import Estimate
 from benchmark.statistics.confidence import scores
 from leaderboard import figures
-from leaderboard.canvas import Canvas, canvas, swatch
+from leaderboard.canvas import Canvas, canvas, over_epsilon, swatch
 from leaderboard.measured import Measured
 from leaderboard.parts import Cell, Figure, Line, Numbers, share
 from leaderboard.tables import Table
@@ -52,25 +52,9 @@ class EntryFigures:
             "direction": "right, at most",
             "smallest": "turned, at least",
         }
-        return {name: self._axes(name, label) for name, label in labels.items()}
-
-    def _axes(self, name: str, label: str) -> Canvas:
-        def draw(axes: Any) -> None:
-            figures.draw_epsilons(axes, self.table)
-            figures.draw_percent(axes, label)
-
-        return canvas(draw, SIZE, f"figure-{name}")
-
-    @cached_property
-    def _square(self) -> Canvas:
-        def draw(axes: Any) -> None:
-            axes.plot([0, 100], [0, 100], color=figures.INK, linewidth=0.9, alpha=0.45, linestyle=(0, (2, 2)))
-            axes.set_xlim(-2, 102)
-            axes.set_xticks(range(0, 101, 20), labels=[f"{x} %" for x in range(0, 101, 20)])
-            axes.set_xlabel("probability of disease that the model gives", color=figures.INK)
-            figures.draw_percent(axes, "images with disease")
-
-        return canvas(draw, SIZE, "figure-reliability")
+        return {
+            name: over_epsilon(self.table, SIZE, f"figure-{name}", label) for name, label in labels.items()
+        }
 
     def _attacks(self, record: Record, found: Measured) -> Figure:
         area, curve = self._over_epsilon["attacks"], found.measures.curve
@@ -190,7 +174,7 @@ class EntryFigures:
         )
 
     def _reliability(self, record: Record) -> Figure:
-        area, marks, legend = self._square, [], []
+        area, marks, legend = _square(), [], []
         columns, bins = ["probability of disease"], []
         conditions = [("clean", record.clean_margins)]
         if record.lowest_margins is not None:
@@ -259,6 +243,18 @@ def reliability(margins: np.ndarray, labels: np.ndarray) -> list[Bin]:
         )
         for at in np.unique(inside)
     ]
+
+
+@cache
+def _square() -> Canvas:
+    def draw(axes: Any) -> None:
+        axes.plot([0, 100], [0, 100], color=figures.INK, linewidth=0.9, alpha=0.45, linestyle=(0, (2, 2)))
+        axes.set_xlim(-2, 102)
+        axes.set_xticks(range(0, 101, 20), labels=[f"{x} %" for x in range(0, 101, 20)])
+        axes.set_xlabel("probability of disease that the model gives", color=figures.INK)
+        figures.draw_percent(axes, "images with disease")
+
+    return canvas(draw, SIZE, "figure-reliability")
 
 
 def _values(estimates: Sequence[Estimate]) -> list[float]:

@@ -95,7 +95,7 @@ def rendered(
     Raises:
         ValueError: two of them claim one path.
     """
-    pages = [each for each in made if isinstance(each, Page)]
+    named = [each for each in made if isinstance(each, Page) and each.label]
     # Escaping is set by hand: select_autoescape does not know names that end in .html.j2.
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -110,7 +110,7 @@ def rendered(
         if each.path in files:
             raise ValueError(f"two pages claim {each.path}")
         if isinstance(each, Page):
-            frame = _frame(each, pages, stamp, private, feed)
+            frame = _frame(each, named, stamp, private, feed)
             text = environment.get_template(each.template).render(
                 page=each.content, frame=frame, root=frame.root
             )

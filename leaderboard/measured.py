@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -20,14 +21,19 @@ import benchmark.directions
 import benchmark.measures
 import benchmark.record
 import benchmark.statistics
+from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.evidence.facts import read_facts
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
 from benchmark.measures import Measures, measure
+from benchmark.processes import worker_count
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.statistics import Estimate, accuracy_intervals, bootstrap
+from benchmark.statistics.patients import Patients
+
+MANY = 24  # records from which on starting workers costs less than they save
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,54 @@ def measured(record: Record, folder: Path) -> Measured:
         DataError: what is known of its images is damaged.
     """
     facts = read_facts(record, folder)
-    path = cache_folder() / "figures" / f"{_key(record, facts)}.json"
-    reader = _reader()
+    path = _path(record, facts)
     try:
-        return reader.validate_json(path.read_bytes())
+        return _reader().validate_json(path.read_bytes())
     except (OSError, ValidationError):
         found = Measured(measure(record, facts), _by_attack(record))
-    with suppress(DataError):  # a cache that cannot be written costs time, nothing else
-        replace_file(path, reader.dump_json(found))
+    _keep(path, _reader().dump_json(found))
     return found
+
+
+def measure_missing(asked: Iterable[tuple[Record, Path]]) -> None:
+    """Compute what the cache lacks of these records, in several processes where it is much; `measured` then has it.
+
+    Args:
+        asked: records, each with its folder.
+
+    Raises:
+        DataError: what is known of some images is damaged, or a worker was killed.
+    """
+    missing = []
+    for record, folder in asked:
+        facts = read_facts(record, folder)
+        if not (path := _path(record, facts)).exists():
+            missing.append((path, record, facts, bootstrap.RESAMPLES))
+    if len(missing) >= MANY:
+        for path, found in in_parallel(_computed, missing, worker_count(len(missing))):
+            _keep(path, found)
+
+
+def _computed(job: tuple[Path, Record, dict[str, np.ndarray], int]) -> tuple[Path, bytes]:
+    path, record, facts, resamples = job
+    bootstrap.RESAMPLES = resamples  # a worker's own module has the number that stands in its text
+    return path, _reader().dump_json(Measured(measure(record, facts), _by_attack(record)))
+
+
+def _path(record: Record, facts: dict[str, np.ndarray]) -> Path:
+    return cache_folder() / "figures" / f"{_key(record, facts)}.json"
+
+
+def _keep(path: Path, found: bytes) -> None:
+    with suppress(DataError):  # a cache that cannot be written costs time, nothing else
+        replace_file(path, found)
 
 
 def _by_attack(record: Record) -> dict[str, tuple[Estimate, ...]]:
     attacks, epsilons = list(record.attacks), record.epsilons
+    who = Patients.named(record.patient_ids).of_image
     right = np.column_stack([record.robust(epsilon, attack) for attack in attacks for epsilon in epsilons])
-    shares = accuracy_intervals(right, record.labels, record.patient_ids, balanced=True)
+    shares = accuracy_intervals(right, record.labels, who, balanced=True)
     return {
         attack: tuple(shares[place * len(epsilons) : (place + 1) * len(epsilons)])
         for place, attack in enumerate(attacks)

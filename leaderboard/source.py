@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,20 @@ class Source:
 
     def record(self, table: Table, row: Row) -> Record:
         """The record that a row was computed from."""
-        return next(record for record in self.of(table) if record.submission == row.submission)
+        return self._records[table.track, table.modality.name, table.protocol["name"]][row.submission]
 
     def of(self, table: Table) -> tuple[Record, ...]:
         """The records of one table, by their names."""
-        key = (table.track, table.modality.name, table.protocol["name"])
-        return tuple(
-            record
-            for record in self.records
-            if (record.track, record.modality, record.protocol["name"]) == key
-        )
+        return tuple(self._records[table.track, table.modality.name, table.protocol["name"]].values())
+
+    @cached_property
+    def _records(self) -> dict[tuple[str, str, str], dict[str, Record]]:
+        """By table, then by submission."""
+        found: dict[tuple[str, str, str], dict[str, Record]] = {}
+        for record in self.records:
+            table = (record.track, record.modality, str(record.protocol["name"]))
+            found.setdefault(table, {})[record.submission] = record
+        return found
 
     def folder(self, table: Table) -> Path:
         """Where the records of a table and what stands beside them lie."""

@@ -112,9 +112,7 @@ def measure(record: Record, facts: Mapping[str, np.ndarray] | None = None) -> Me
         minimal_epsilon_of_right=quartiles(smallest[clean], end),
         threshold=threshold,
         clean_confidence=confidence(record.clean_margins, record.labels, who, threshold),
-        attacked_confidence=None
-        if lowest is None
-        else confidence(lowest, record.labels, who, threshold),
+        attacked_confidence=None if lowest is None else confidence(lowest, record.labels, who, threshold),
         design_effect=_design_effect(record),
         subgroups=found,
         worst_group=worst_group(found),

@@ -37,9 +37,7 @@ def exact_kind(sums: np.ndarray) -> type[np.float32] | type[np.float64]:
     return np.float32 if small and (sums == np.rint(sums)).all() else np.float64
 
 
-def drawn(
-    patients: int, kind: type[np.float32] | type[np.float64] = np.float64
-) -> Iterator[np.ndarray]:
+def drawn(patients: int, kind: type[np.float32] | type[np.float64] = np.float64) -> Iterator[np.ndarray]:
     """How often each patient is drawn, CHUNK resamples at a time: (CHUNK, patients) of `kind`."""
     small = patients <= KEPT
     counts = _floating(patients, RESAMPLES, kind) if small else _counts(patients, RESAMPLES)

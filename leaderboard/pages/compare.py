@@ -17,7 +17,7 @@ from markupsafe import Markup
 from benchmark.record import Record
 from benchmark.statistics import MINIMUM_PATIENTS
 from leaderboard import figures, paths
-from leaderboard.canvas import canvas
+from leaderboard.canvas import over_epsilon
 from leaderboard.csv_text import as_csv
 from leaderboard.entries import title
 from leaderboard.frame import File, Page
@@ -96,7 +96,7 @@ def pages(source: Source) -> Iterator[Page | File]:
 
 
 def _page(table: Table, records: Sequence[Record], pairs: Sequence[Pair]) -> ComparePage:
-    area = canvas(lambda axes: _axes(axes, table), (7.6, 3.7), ANCHOR)
+    area = over_epsilon(table, (7.6, 3.7), ANCHOR, "balanced accuracy, at most")
     words = "Balanced accuracy in the worst case over ε of the entries chosen above; the table below has the numbers."
     ranked = sum(pair.ranking for pair in pairs)
     return ComparePage(
@@ -120,11 +120,6 @@ def _page(table: Table, records: Sequence[Record], pairs: Sequence[Pair]) -> Com
         data=_data(table, records, pairs, area.place),
         file=paths.download(table, "-pairs.csv"),
     )
-
-
-def _axes(axes: Any, table: Table) -> None:
-    figures.draw_epsilons(axes, table)
-    figures.draw_percent(axes, "balanced accuracy, at most")
 
 
 def _family(ranked: int, others: int) -> str:

@@ -17,7 +17,7 @@ from leaderboard.entries import entry_view, title
 from leaderboard.entry_figures import EntryFigures
 from leaderboard.frame import File, Page
 from leaderboard.history import Change, History, read_history
-from leaderboard.measured import Measured, measured
+from leaderboard.measured import Measured, measure_missing, measured
 from leaderboard.pages.compare import compare_link
 from leaderboard.parts import Cell, Fact, Figure, Line, Numbers, share, three
 from leaderboard.source import Source, key
@@ -87,6 +87,7 @@ class _Board:
 def pages(source: Source) -> Iterator[Page | File]:
     """A page for each entry of each table."""
     history = read_history(source.results)
+    measure_missing((record, source.folder(table)) for table in source.tables for record in source.of(table))
     for table in source.tables:
         folder = source.folder(table)
         shared = _Board(
