@@ -21,13 +21,12 @@ import benchmark.directions
 import benchmark.measures
 import benchmark.record
 import benchmark.statistics
-from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.evidence.facts import read_facts
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
 from benchmark.measures import Measures, measure
-from benchmark.processes import worker_count
+from benchmark.processes import in_parallel, worker_count
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.statistics import Estimate, accuracy_intervals, bootstrap

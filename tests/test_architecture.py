@@ -84,7 +84,13 @@ FOR_THE_PAGE |= {
     "evidence.pictures",
     "evidence.transfers",
 }
-FOR_THE_PAGE |= {"evidence.described", "data.manifest", "statistics.agreement", "statistics.comparison"}
+FOR_THE_PAGE |= {
+    "evidence.described",
+    "processes",
+    "data.manifest",
+    "statistics.agreement",
+    "statistics.comparison",
+}
 FOR_THE_PAGE |= {"checks", "statistics.confidence", "statistics.bootstrap", "record.files"}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")
 PREPARING = ("benchmark.data.prepared", "benchmark.data.manifest", "benchmark.data.tracks")

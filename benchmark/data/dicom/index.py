@@ -10,9 +10,8 @@ from pathlib import Path
 
 from benchmark.data.damage import damage_named
 from benchmark.data.dicom.file import header_if_dicom
-from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
-from benchmark.processes import worker_count
+from benchmark.processes import in_parallel, worker_count
 from benchmark.progress import progress_bar
 
 CHUNK = 2000  # files a worker is given at once; fewer are not worth a process

@@ -30,11 +30,10 @@ from benchmark.data.private.ids import (
     require_outside_repository,
 )
 from benchmark.data.split import Split
-from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError, ProtocolError
 from benchmark.files import require_writable
 from benchmark.modality import get_modality
-from benchmark.processes import worker_count
+from benchmark.processes import in_parallel, worker_count
 from benchmark.progress import progress_bar
 
 SIZES = {"ct": 64, "mammogram": 128, "mri": 128}  # pixels, as the clinical splits have them

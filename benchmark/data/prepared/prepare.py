@@ -29,10 +29,9 @@ from benchmark.data.prepared.lock import (
     verify_prepared,
 )
 from benchmark.data.prepared.shards import Task, alone, code_sha256, open_shard, read_to_shard, shard_file
-from benchmark.data.workers import in_parallel
 from benchmark.errors import DataError
 from benchmark.files import replace_file, require_writable
-from benchmark.processes import worker_count
+from benchmark.processes import in_parallel, worker_count
 from benchmark.progress import progress_bar
 
 LEFT_OUT = "left-out.csv"
