@@ -68,6 +68,10 @@ def table_json(table: Table) -> str:
     """Both together, with what was measured, on which images, and under which protocol."""
     header, *lines = table_lines(table)
     _, *points = curve_lines(table)
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for name, epsilon, worst, noise in points:
+        point = {"epsilon": epsilon, "worst_case_balanced": worst, "noise_control_balanced": noise}
+        curves.setdefault(name, []).append(point)
     body = {
         "track": table.track,
         "modality": table.modality.name,
@@ -79,11 +83,7 @@ def table_json(table: Table) -> str:
         "entries": [
             {
                 **dict(zip(header, line, strict=True)),
-                "curve": [
-                    {"epsilon": epsilon, "worst_case_balanced": worst, "noise_control_balanced": noise}
-                    for name, epsilon, worst, noise in points
-                    if name == line[header.index("submission")]
-                ],
+                "curve": curves[line[header.index("submission")]],
             }
             for line in lines
         ],

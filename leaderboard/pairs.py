@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.record import Record
 from benchmark.statistics import Estimate
-from benchmark.statistics.agreement import Agreement, agreement
+from benchmark.statistics.agreement import Agreement, agreements
 from benchmark.statistics.comparison import LEVEL, compare
 from leaderboard.tables import Table
 
@@ -61,9 +61,10 @@ def all_pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
     others = [(i, j) for i in range(len(rows)) for j in range(i + 1, len(rows)) if (i, j) not in found]
     for one in compare(right, labels, patients, others):
         found[one.first, one.second] = (one.difference, one.p, one.p_adjusted, False)
+    ordered = sorted(found)
     return tuple(
-        Pair(one, two, *found[one, two], agreement(right[:, one], right[:, two]))
-        for one, two in sorted(found)
+        Pair(one, two, *found[one, two], both)
+        for (one, two), both in zip(ordered, agreements(right, ordered), strict=True)
     )
 
 

@@ -22,7 +22,7 @@ from leaderboard import figures
 from leaderboard.canvas import canvas
 from leaderboard.entry_figures import reliability
 from leaderboard.history import read_history
-from leaderboard.measured import measured
+from leaderboard.measured import measure_missing, measured
 from leaderboard.training_log import training_figure
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -255,3 +255,23 @@ def test_every_figure_has_a_title_words_and_its_numbers(tmp_path: Path, submissi
         assert "title-of-this-drawing" not in body
         assert "<table" in body
         assert "style=" not in body
+
+
+def test_several_processes_find_what_one_finds(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
+    monkeypatch.setattr("leaderboard.measured.MANY", 2)
+    monkeypatch.setenv("ONCOROBUST_WORKERS", "2")
+    records = [make(f"entry-{seed}", seed=seed) for seed in range(3)]
+    monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "alone"))
+    alone = [measured(record, tmp_path) for record in records]
+
+    monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "shared"))
+    measure_missing((record, tmp_path) for record in records)
+    kept = sorted((tmp_path / "shared" / "figures").iterdir())
+
+    assert [path.read_bytes() for path in kept] == [
+        path.read_bytes() for path in sorted((tmp_path / "alone" / "figures").iterdir())
+    ]
+    assert len(kept) == 3
+    monkeypatch.setattr("leaderboard.measured.measure", None)  # all is there: nothing is computed again
+    assert [measured(record, tmp_path) for record in records] == alone

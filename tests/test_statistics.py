@@ -21,6 +21,7 @@ from benchmark.statistics import (
     share_interval,
     wilson,
 )
+from benchmark.statistics.agreement import agreement, agreements
 from benchmark.statistics.patients import Patients, clustered_share
 
 
@@ -315,3 +316,26 @@ def test_ten_thousand_resamples_of_a_thousand_images_and_fifty_columns_take_two_
 
     assert resamples.RESAMPLES == 10_000
     assert time.process_time() - started <= 2
+
+
+def test_whole_numbers_are_summed_exactly_whatever_holds_them():
+    from benchmark.statistics import bootstrap as resamples
+
+    sums = np.random.default_rng(0).integers(0, 40, (70, 3)).astype(float)
+    # Thirds are no whole numbers, and the last column is too large for the smaller kind.
+    other = np.column_stack([sums, sums[:, 0] / 3])
+    large = np.column_stack([sums, 1e6 * sums[:, 0]])
+
+    assert resamples.exact_kind(sums) is np.float32
+    assert resamples.exact_kind(other) is resamples.exact_kind(large) is np.float64
+    exact = np.concatenate(list(resamples.drawn(70))).astype(int) @ sums.astype(int)
+    assert (resamples.resampled_sums(sums) == exact).all()
+    assert (resamples.resampled_sums(large)[:, 3] == 1e6 * exact[:, 0]).all()
+
+
+def test_many_pairs_agree_as_each_does_alone():
+    draw = np.random.default_rng(0)
+    right = draw.random((90, 12)) < np.linspace(0, 1, 12)
+    pairs = [(i, j) for i in range(12) for j in range(12)]
+
+    assert agreements(right, pairs) == [agreement(right[:, i], right[:, j]) for i, j in pairs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,3 +36,23 @@ def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
     alone, other = int((one & ~two).sum()), int((~one & two).sum())
     p = min(1.0, 2 * float(bdtr(min(alone, other), alone + other, 0.5))) if alone + other else 1.0
     return Agreement(int((one & two).sum()), alone, other, int((~one & ~two).sum()), p)
+
+
+def agreements(correct: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[Agreement]:
+    """The same of many pairs of columns at once, by one product: a board of 200 entries has 19,900.
+
+    Args:
+        correct: (N, C) bool. pairs: (first, second) columns.
+    """
+    right = np.asarray(correct, bool).astype(float)
+    together, sums = right.T @ right, right.sum(0)
+    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    both = together[first, second]
+    alone, other = sums[first] - both, sums[second] - both
+    told = alone + other
+    p = np.where(
+        told > 0, np.minimum(1.0, 2 * bdtr(np.minimum(alone, other), told.astype(np.int64), 0.5)), 1.0
+    )
+    neither = len(right) - both - told
+    counts = np.column_stack([both, alone, other, neither]).astype(int).tolist()
+    return [Agreement(*four, value) for four, value in zip(counts, p.tolist(), strict=True)]
