@@ -90,6 +90,7 @@ FOR_THE_PAGE |= {
     "data.manifest",
     "statistics.agreement",
     "statistics.comparison",
+    "statistics.patients",
 }
 FOR_THE_PAGE |= {"checks", "statistics.confidence", "statistics.bootstrap", "record.files"}
 READERS = ("dicom", "lidc", "cbis_ddsm", "mets_to_brain")

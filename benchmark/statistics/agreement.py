@@ -55,4 +55,7 @@ def agreements(correct: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[Ag
     )
     neither = len(right) - both - told
     counts = np.column_stack([both, alone, other, neither]).astype(int).tolist()
-    return [Agreement(*four, value) for four, value in zip(counts, p.tolist(), strict=True)]
+    return [
+        Agreement(both, one, two, none, value)
+        for (both, one, two, none), value in zip(counts, p.tolist(), strict=True)
+    ]

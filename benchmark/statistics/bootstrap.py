@@ -31,13 +31,13 @@ def resampled_sums(sums: np.ndarray) -> np.ndarray:
     return np.concatenate([draws @ told for draws in drawn(len(sums), kind)]).astype(np.float64, copy=False)
 
 
-def exact_kind(sums: np.ndarray) -> type[np.float32] | type[np.float64]:
+def exact_kind(sums: np.ndarray) -> str:
     """float32 where sums over as many patients stay whole numbers below 2²⁴, which it holds exactly in half the time."""
     small = len(sums) * np.abs(sums).max(initial=0.0) < 2**24
-    return np.float32 if small and (sums == np.rint(sums)).all() else np.float64
+    return "float32" if small and (sums == np.rint(sums)).all() else "float64"
 
 
-def drawn(patients: int, kind: type[np.float32] | type[np.float64] = np.float64) -> Iterator[np.ndarray]:
+def drawn(patients: int, kind: str = "float64") -> Iterator[np.ndarray]:
     """How often each patient is drawn, CHUNK resamples at a time: (CHUNK, patients) of `kind`."""
     small = patients <= KEPT
     counts = _floating(patients, RESAMPLES, kind) if small else _counts(patients, RESAMPLES)
@@ -79,7 +79,7 @@ def _counts(patients: int, resamples: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _floating(patients: int, resamples: int, kind: type[np.float32] | type[np.float64]) -> np.ndarray:
+def _floating(patients: int, resamples: int, kind: str) -> np.ndarray:
     """The same as numbers that a matrix product takes: (resamples, patients) of `kind`."""
     counts = _counts(patients, resamples).astype(kind)
     counts.flags.writeable = False
