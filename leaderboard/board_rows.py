@@ -171,6 +171,7 @@ def _row_data(row: Row, line: Line) -> dict[str, Any]:
             "architecture": plain_text(row.description.get("architecture")) or "not told",
             "external": "yes" if training.get("external_data") else "no",
             "flags": "doubt" if "doubt" in severities else "notice" if severities else "none",
+            "division": plain_text(row.description.get("division")) or "closed",
             "kind": plain_text(row.description.get("kind")) or "not told",
         },
     }

@@ -111,8 +111,9 @@ BEST = (
     "moves a rank. A dash: nobody but the battery was asked."
 )
 VERIFIED = (
-    "What the entry claims of its clean accuracy on the validation part, and what was measured there; whether its weights "
-    "are the ones it states; who ran it, and whether a maintainer came to the same verdicts."
+    "What the entry claims of its clean accuracy on the validation part and of its accuracies on the test part, and what "
+    "was measured there; whether its weights are the ones it states; who ran it, and whether a maintainer came to the same "
+    "verdicts."
 )
 COST = "Forward and backward passes of an image that the evaluation took, and its time."
 ALL = "Accuracy over all images alike in the worst case at the headline ε."
@@ -196,6 +197,7 @@ def _verified(table: Table, row: Row) -> Cell:
     told = []
     if claimed is not None:
         told.append(f"claimed {number(float(claimed))} clean, measured {number(row.validation)}")
+    told += [claim.sentence for claim in row.claims]
     if said := runs_words(row.runs, table.track):
         told.append(said)
     return Cell(held, tuple(told), sort=held)

@@ -60,6 +60,7 @@ def entry_view(table: Table, place: int) -> EntryView:
         specificity=_share(row.specificity, place),
         to_leader=difference(leader.difference if leader else None),
         trainings=trainings_view(row.trainings, table.protocol["headline"]),
+        claims=tuple(claim.sentence for claim in row.claims),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.errors import DataError
 from benchmark.evidence.best_known import BestKnown
+from benchmark.evidence.claims import Claim, read_claims
 from benchmark.evidence.runs import Runs
 from benchmark.evidence.trainings import Spreads
 from benchmark.evidence.variants import Trained
@@ -83,7 +84,7 @@ def read_source(results_root: Path) -> Source:
     records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
     trainings = read_all_trainings(results_root, records)
-    tables = collect(records, seconds, best, runs, trainings)
+    tables = collect(records, seconds, best, runs, trainings, _claims(results_root, records))
     # Records of one table that differ among themselves have been named by now, with those that stay.
     check_current(records)
     return Source(
@@ -125,6 +126,14 @@ def read_records(results_root: Path) -> tuple[list[Record], dict[str, float]]:
         if isinstance(took, int | float) and math.isfinite(took):
             seconds[home] = float(took)
     return records, seconds
+
+
+def _claims(results_root: Path, records: Sequence[Record]) -> dict[str, tuple[Claim, ...]]:
+    found = {}
+    for record in records:
+        home = f"{record.track}/{record.modality}"
+        found[f"{home}/{record.submission}"] = read_claims(record, Path(results_root) / home)
+    return found
 
 
 def _dates(results_root: Path, records: Sequence[Record]) -> dict[str, str]:

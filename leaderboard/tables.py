@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
+from benchmark.evidence.claims import Claim
 from benchmark.evidence.trainings import Spreads
 from benchmark.measures import Board, Standing, board
 from benchmark.modality import Modality, get_modality
@@ -81,6 +82,7 @@ class Row:
     best_known: BestKnown | None = None
     runs: Runs | None = None
     trainings: Spreads | None = None
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def collect(
     best: Mapping[str, BestKnown] | None = None,
     runs: Mapping[str, Runs] | None = None,
     trainings: Mapping[str, Spreads] | None = None,
+    claims: Mapping[str, tuple[Claim, ...]] | None = None,
 ) -> tuple[Table, ...]:
     """Group records into tables and compute every figure.
 
@@ -127,11 +130,12 @@ def collect(
         best: best known of the entries that others attacked, keyed alike; it moves no figure and no rank.
         runs: who ran the entries, keyed alike.
         trainings: what those that were trained several times come to, keyed alike; ranked is the record alone.
+        claims: what entries claim of the test part, held against what was measured, keyed alike.
 
     Raises:
         DataError: records of one table differ in protocol or images, so they cannot be compared.
     """
-    beside = (seconds or {}, best or {}, runs or {}, trainings or {})
+    beside = (seconds or {}, best or {}, runs or {}, trainings or {}, claims or {})
     return tuple(_table(group, *beside) for group in by_table(records))
 
 
@@ -141,6 +145,7 @@ def _table(
     best: Mapping[str, BestKnown],
     runs: Mapping[str, Runs],
     trainings: Mapping[str, Spreads],
+    claims: Mapping[str, tuple[Claim, ...]],
 ) -> Table:
     check_comparable(records)
     first, compared = records[0], board(records)
@@ -156,6 +161,7 @@ def _table(
             best.get(f"{home}/{record.submission}"),
             runs.get(f"{home}/{record.submission}"),
             trainings.get(f"{home}/{record.submission}"),
+            claims.get(f"{home}/{record.submission}", ()),
         )
         for place, record in enumerate(records)
     ]
@@ -222,6 +228,7 @@ def _row(
     best: BestKnown | None,
     runs: Runs | None,
     trainings: Spreads | None,
+    claims: tuple[Claim, ...],
 ) -> Row:
     worst = record.robust(record.headline)
     diseased = record.labels == 1
@@ -250,6 +257,7 @@ def _row(
         best_known=best,
         runs=runs,
         trainings=trainings,
+        claims=claims,
         **figures,  # type: ignore[arg-type]  # by the names of Row's own fields, which a type checker cannot follow
     )
 

@@ -79,6 +79,7 @@ class EntryView:
     specificity: Share
     to_leader: Difference
     trainings: TrainingsView | None
+    claims: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from test_leaderboard import Reader
 
 from benchmark.errors import DataError
 from benchmark.evidence.claims import Claim, compare, read_claims, save_claims
 from benchmark.folders import ROOT
 from benchmark.record import Record
+from leaderboard.build import build
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,22 @@ def test_a_claim_is_held_against_the_interval(record):
 )
 def test_the_ends_of_an_interval_are_inside(claimed, outside):
     assert Claim("clean", claimed, 0.5, 0.4, 0.6).outside is outside
+
+
+def test_the_board_and_the_entry_say_what_is_outside(record, tmp_path):
+    folder = tmp_path / "results" / "phantom" / "ct"
+    folder.mkdir(parents=True)
+    record.save(folder)
+    save_claims(compare(record, {"clean": 0.9, "robust": 0.95}), record, folder)
+
+    site = build(tmp_path / "results", tmp_path / "site").parent
+
+    board = Reader((site / "phantom/ct/index.html").read_text("utf-8"))
+    cells = board.cells(record.description["title"])
+    told = "claimed 95.0 % robust, measured 73.0 %: outside of the interval (64.5–80.7)"
+    assert told in cells["verified"]
+    assert "claimed 90.0 % clean, measured 90.5 %: inside" in cells["verified"]
+    assert told in (site / "phantom/ct/resnet8-gn-naive.html").read_text("utf-8")
 
 
 def test_without_an_interval_nothing_is_outside():
