@@ -24,8 +24,8 @@ TRAINS = ".venv/bin/oncorobust train "
 
 def commands(document):
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / document).read_text("utf-8"), re.S)
-    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-    return [re.split(r"\s+#", line)[0].strip() for line in lines]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]  # in a list they are indented
+    return [re.split(r"\s+#", line)[0][2:].strip() for line in lines if line.startswith("$ ")]
 
 
 COMMANDS = [(document, command) for document in DOCUMENTS for command in commands(document)]
