@@ -24,6 +24,15 @@ def stamp(source: Source) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in found if value)
 
 
+def older_boards(results: Path) -> tuple[str, ...]:
+    """The tags of commits that hold the last records of earlier protocol versions, `board-<protocol>-<version>`."""
+    return (
+        tuple(_git(results, "tag", "--list", "board-*", "--sort=-version:refname").split())
+        if results.is_dir()
+        else ()
+    )
+
+
 def _commit(results: Path) -> str:
     """The last commit that changed the records; empty outside git, and where the records differ from it."""
     if not results.is_dir() or _git(results, "status", "--porcelain", "--", "."):

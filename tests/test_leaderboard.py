@@ -517,6 +517,10 @@ def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: 
     git("commit", "-qm", "records")
     html = build(results, tmp_path / "committed").read_text("utf-8")
     assert f"<dd>{git('rev-parse', '--short=12', 'HEAD')}</dd>" in html
+    assert "no board of an earlier version yet" in (tmp_path / "committed/method.html").read_text("utf-8")
+    git("tag", "board-standard-1")
+    build(results, tmp_path / "tagged")
+    assert "git checkout board-standard-1" in (tmp_path / "tagged/method.html").read_text("utf-8")
     (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
     assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
 

@@ -17,6 +17,7 @@ from leaderboard.pages.data import epsilon_numbers, fullest_notes
 from leaderboard.parts import Cell, Fact, Line, Numbers
 from leaderboard.protocols import protocol_view
 from leaderboard.source import Source
+from leaderboard.stamp import older_boards
 from leaderboard.views import ProtocolView
 from leaderboard.vocabulary import attack_words, defence_words
 from leaderboard.words import percent
@@ -34,6 +35,7 @@ class MethodPage:
     defences: Numbers
     engine: int
     minimum_patients: int
+    older: tuple[str, ...]
 
 
 def pages(source: Source) -> Iterator[Page | File]:
@@ -61,6 +63,7 @@ def pages(source: Source) -> Iterator[Page | File]:
             defences=defence_words(),
             engine=ENGINE,
             minimum_patients=MINIMUM_PATIENTS,
+            older=older_boards(source.results),
         ),
         title="Method – OncoRobust",
         description="What is asked of every entry: threat model, attacks with every parameter, statistics, words, limits.",
