@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -407,3 +409,11 @@ def test_a_network_for_other_images_says_what_to_write_into_input(
         list(contract.check_submission(folder))
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_user_hears_nothing_of_what_timm_asks_of_torch():
+    words = "from benchmark.models.timm_import import import_timm; import_timm()"
+
+    done = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", words], cwd=ROOT, check=False)
+
+    assert done.returncode == 0

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from benchmark.models.standardise import Standardise
+from benchmark.models.timm_import import import_timm
 
 DEPTHS = (1, 1, 2, 1)
 DIMS = (32, 64, 96, 160)
@@ -21,10 +22,11 @@ class SmallConvNeXt(nn.Module):
 
     def __init__(self, depths: Sequence[int] = DEPTHS, dims: Sequence[int] = DIMS) -> None:
         super().__init__()
-        from timm.models.convnext import ConvNeXt
-
+        timm = import_timm()
         self.standardise = Standardise()
-        self.network: nn.Module = ConvNeXt(in_chans=1, num_classes=2, depths=tuple(depths), dims=tuple(dims))
+        self.network: nn.Module = timm.models.ConvNeXt(
+            in_chans=1, num_classes=2, depths=tuple(depths), dims=tuple(dims)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) in [0, 1] → logits (N, 2) = [no disease, disease]."""

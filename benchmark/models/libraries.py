@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from benchmark.models import robustbench_zoo
+from benchmark.models.timm_import import import_timm
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,17 @@ class Library:
 
 
 def _timm_names() -> list[str]:
-    import timm
-
-    return timm.list_models()
+    return list(import_timm().list_models())
 
 
 def _timm_knows(name: str) -> bool:
-    import timm
-
     # Not `hf-hub:` and `local-dir:`, which timm would fetch.
-    return ":" not in name and "/" not in name and timm.is_model(name)
+    return ":" not in name and "/" not in name and bool(import_timm().is_model(name))
 
 
 def _timm_make(name: str, options: Mapping[str, Any]) -> nn.Module:
-    import timm
-
-    return timm.create_model(name, pretrained=False, **{"num_classes": 2, **options})
+    made: nn.Module = import_timm().create_model(name, pretrained=False, **{"num_classes": 2, **options})
+    return made
 
 
 def _torchvision_names() -> list[str]:
