@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
-from models import random_split, vgg_weights
+from models import vgg_weights
 from safetensors.torch import save
 
 from benchmark.cli import main
@@ -14,14 +14,7 @@ from benchmark.cluster.farm import Farm, run_farm, summary
 from benchmark.cluster.forecast import Measured, measure, predict
 from benchmark.evaluation.engine import here
 
-
-@pytest.fixture
-def scans(tmp_path):
-    """A folder with a prepared split, which the quick protocol cuts into two blocks."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    random_split(40).save(folder / "ct-test.safetensors")
-    return folder
+RECORDS = "private/results-quick/scans/ct"
 
 
 @pytest.fixture
@@ -47,6 +40,32 @@ def test_small_entries_come_first_and_one_that_fails_stops_no_other(farm, tmp_pa
     assert "failed: submission 'broken'" in told[0]
     assert told[1].startswith("small · ct: clean ")
     assert told[-1] == "2 done, 1 failed"
+
+
+def test_several_entries_at_once_on_a_cluster_give_the_records_of_one_after_the_other(
+    farm, scans, cache, tmp_path, monkeypatch
+):
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    line = f"evaluate --all --modality ct --track {scans} --protocol quick".split()
+    alone = CliRunner().invoke(main, line)
+    records = {path.name: path.read_bytes() for path in cache.glob(f"{RECORDS}/*.*") if _compared(path)}
+    monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "another"))
+
+    together = CliRunner().invoke(main, [*line, "--cluster", "local:2"])
+
+    assert len(records) == 4, alone.output  # a table and its description of each of the two that work
+    for name, content in records.items():
+        assert (tmp_path / "another" / RECORDS / name).read_bytes() == content
+    assert together.exit_code == alone.exit_code
+    assert (
+        "failed: submission 'broken', ct: weights file 'ct-0.safetensors' cannot be read" in together.output
+    )
+    assert "2 done, 1 failed" in CliRunner().invoke(main, [*line, "--summary"]).output
+    assert not list((tmp_path / "another").glob("blocks/*/*"))
+
+
+def _compared(path):
+    return path.suffix in (".json", ".csv") and "." not in path.stem  # not what tells seconds
 
 
 def test_a_second_run_verifies_and_a_mended_entry_is_no_longer_failed(farm, submissions):
