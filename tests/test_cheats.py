@@ -105,6 +105,7 @@ def test_who_has_the_test_part_by_heart_is_in_doubt(make_code, cheat, reasons):
         ("ByBatch", {"batch-dependent"}),
         ("BySize", {"batch-dependent"}),
         ("ByOrder", {"remembers"}),
+        ("OtherColumns", {"wrong-gradient"}),
         ("ByCalls", {"remembers"}),
         ("ByTime", {"remembers"}),
         ("WhenAsked", {"remembers", "attack-aware"}),

@@ -13,15 +13,17 @@ import torch
 from click.testing import CliRunner
 from models import random_split, small_protocol, vgg_weights
 
-from benchmark import load_submission
+from benchmark import load_submission, remote
 from benchmark.cli import main
 from benchmark.cluster import child, greeting, store
 from benchmark.cluster.address import Local, parse_address
-from benchmark.cluster.crew import connected, gpus
+from benchmark.cluster.crew import _pieces, connected, gpus
 from benchmark.cluster.order import block_order, job_of, protocol_of, written
 from benchmark.cluster.sealed import seal, unseal
 from benchmark.cluster.simulate import Costs, simulate
 from benchmark.errors import BenchmarkError, ClusterError, DataError, SubmissionError
+from benchmark.evaluation.health import FreshJob, run_fresh_job
+from benchmark.evaluation.health.fresh import Draw
 from benchmark.evaluation.plan import make_plan
 from benchmark.protocol import PROTOCOLS
 
@@ -208,6 +210,58 @@ def test_pieces_of_a_file_make_the_file(cache, monkeypatch):
 
     assert len(pieces) == 3
     assert store.path_of(sha256).read_bytes() == b"twenty-one characters"
+
+
+def test_two_who_send_the_same_file_at_once_do_not_spoil_it(cache):
+    content = bytes(range(256)) * 8
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    store.receive(sha256, 0, content[:1000], False)
+    store.receive(sha256, 1000, content[1000:1500], False)
+    store.receive(sha256, 0, content[:1000], False)  # another begins
+    store.receive(sha256, 1500, content[1500:], True)
+    store.receive(sha256, 1000, content[1000:1500], False)
+    store.receive(sha256, 1500, content[1500:], True)
+
+    assert store.path_of(sha256).read_bytes() == content
+
+
+def test_a_drawn_part_has_the_same_name_whoever_asks_and_after_however_many_blocks(plan):
+    asked = written(plan)
+    drawn = [FreshJob(plan.source, Draw("ct", 40 + part, 8, 8), "cpu") for part in range(4)]
+    beside = [(run_fresh_job, job) for job in drawn]
+
+    def names(waiting):
+        pieces = _pieces(asked, plan.jobs[:waiting], beside)
+        return {each.key: each.subject for each in pieces if each.kind == "draw"}
+
+    assert names(0) == names(2)
+    assert list(names(0).values()) == drawn
+
+
+def test_an_order_of_another_version_is_refused(plan, tmp_path, monkeypatch):
+    order = block_order(written(plan), plan.jobs[0])
+    monkeypatch.setattr("benchmark.cluster.order.ours", lambda: {**greeting.ours(), "torch": "1.0"})
+
+    with pytest.raises(ClusterError, match="this worker has another torch than whoever asks"):
+        job_of(order, tmp_path / "block")
+
+
+def test_weights_that_lie_at_an_address_are_sealed_from_the_cache(make_submission, monkeypatch):
+    folder = make_submission()
+    whole = seal(load_submission(folder, "ct"))
+    toml = (folder / "submission.toml").read_text()
+    address = "https://zenodo.org/records/1/files/ct-0.safetensors"
+    (folder / "submission.toml").write_text(toml.rstrip() + f'\nurls = ["{address}"]\n')
+    kept = remote.kept(hashlib.sha256((folder / "ct-0.safetensors").read_bytes()).hexdigest())
+    kept.parent.mkdir(parents=True)
+    (folder / "ct-0.safetensors").rename(kept)
+
+    with tarfile.open(fileobj=io.BytesIO(seal(load_submission(folder, "ct")))) as sealed:
+        weights = sealed.extractfile("tiny/ct-0.safetensors").read()
+
+    with tarfile.open(fileobj=io.BytesIO(whole)) as before:
+        assert weights == before.extractfile("tiny/ct-0.safetensors").read()
 
 
 @pytest.mark.parametrize("name", ["tiny/../../out", "/etc/out", "other/model.py", "tiny"])

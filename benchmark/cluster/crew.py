@@ -55,7 +55,7 @@ class Piece:
     def key(self) -> tuple[str, int]:
         """Its name at the scheduler: the same whoever asks, so that two who ask share the answer."""
         again = f"-again-{self.attempts}" if self.attempts else ""
-        number = self.subject.block if isinstance(self.subject, Job) else self.number
+        number = self.subject.block if isinstance(self.subject, Job) else self.subject.draw.seed
         return f"{self.kind}-{self.order['evaluation'][:16]}{again}", number
 
 
@@ -260,7 +260,7 @@ class Cluster:
         piece.avoided |= {answer["worker"]} if "worker" in answer else set()
         trouble = answer.get("trouble") or answer["failure"]
         if piece.attempts < ATTEMPTS and "final" not in answer:
-            self.tell(f"{piece.kind} {piece.key[1]}: {trouble}; asked for again")
+            self.tell(f"{piece.kind} {piece.number}: {trouble}; asked for again")
             return None, False
         if isinstance(job, Job):
             return _failure(job, f"tried {piece.attempts} times: {trouble}"), True

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cluster.greeting import SAME, ours
 from benchmark.cluster.sealed import seal, unseal
 from benchmark.cluster.store import keep, keep_file, path_of, scratch
 from benchmark.data.split import Split
@@ -79,6 +80,7 @@ def written(plan: Plan) -> Written:
         "protocol": plan.protocol.described(),
         "protocol_sha256": plan.protocol.sha256,
         "device": plan.device.type,
+        "versions": ours(),  # a worker that comes late is not greeted before the scheduler gives it a block
     }
     evaluation = keep(json.dumps(content, sort_keys=True).encode())
     return Written(evaluation, (sealed, split, evaluation), content["code"], plan.device.type)
@@ -112,9 +114,11 @@ def job_of(order: Order, path: Path) -> Job | FreshJob:
         path: where a block goes.
 
     Raises:
-        ClusterError: this code reads the protocol or the submission as something else than whoever asks.
+        ClusterError: this is another version, or reads the protocol or the submission as something else than who asks.
     """
     content = _read(order["evaluation"])
+    if others := [name for name, version in content["versions"].items() if ours().get(name) != version]:
+        raise ClusterError(f"this worker has another {', '.join(others)} than whoever asks; {SAME}")
     source = _source(order["evaluation"])
     if "draw" in order:
         return FreshJob(source, Draw(**order["draw"]), content["device"])

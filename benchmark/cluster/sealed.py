@@ -19,11 +19,12 @@ TOML = "submission.toml"
 def seal(model: SubmittedModel) -> bytes:
     """submission.toml, the code if there is any, and the weights of this modality and training seed, as a tar file."""
     folder = model.submission.folder
-    names = sorted({TOML, *model.submission.code, *model.weights.files})
+    places = {name: folder / name for name in (TOML, *model.submission.code)}
+    places |= {name: model.submission.path_of(model.weights, name) for name in model.weights.files}
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as file:
-        for name in names:
-            body = (folder / name).read_bytes()
+        for name, path in sorted(places.items()):
+            body = path.read_bytes()
             entry = tarfile.TarInfo(f"{model.submission.name}/{name}")
             entry.size, entry.mode, entry.mtime = len(body), 0o644, 0
             file.addfile(entry, io.BytesIO(body))

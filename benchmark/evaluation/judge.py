@@ -39,7 +39,12 @@ def judged_gaps(model: nn.Module, images: Tensor, micro_batch: int) -> Tensor:
             logits = _asked(model, chunk)
             complain_of_logits(logits, len(chunk))
             gaps.append(gap(logits).float())
-    return torch.cat(gaps)
+    found = torch.cat(gaps)
+    if not torch.isfinite(found).all():  # of finite logits: no check could compare such answers
+        raise SubmissionError(
+            "the model's two logits lie further apart than float32 can hold; rescale its last layer"
+        )
+    return found
 
 
 def _asked(model: nn.Module, images: Tensor) -> Tensor:

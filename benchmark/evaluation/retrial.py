@@ -117,6 +117,11 @@ def _slopes(arena: Arena, testimony: Testimony, fresh: nn.Module) -> tuple[float
         with torch.no_grad():
             device = arena.images.device
             logits = torch.cat([fresh(part.to(device)).cpu() for part in moved.split(arena.micro_batch)])
+        if logits.shape[1] != len(
+            upstream
+        ):  # other columns than under attack: no gradient of those leads here
+            looked, wrong = looked + 1, wrong + 1
+            continue
         along = (logits.double() @ upstream.double()).view(2, DIRECTIONS)
         did = along[0] - along[1]
         said = ((moved[:DIRECTIONS] - moved[DIRECTIONS:]).double() * gradient.double()).flatten(1).sum(1)

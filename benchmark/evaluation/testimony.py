@@ -20,7 +20,7 @@ class Testimony:
 
     def __init__(self) -> None:
         self.luck = np.random.default_rng(int.from_bytes(os.urandom(8), "little"))
-        self.answered: list[tuple[Tensor, Tensor]] = []  # (1, h, w), (c,)
+        self.answered: list[tuple[Tensor, Tensor]] = []  # (1, h, w), the gap of its logits ()
         self.sloped: list[tuple[Tensor, Tensor, Tensor]] = []  # (1, h, w), (c,), (1, h, w)
         self.heard = [0, 0]
 
@@ -29,7 +29,8 @@ class Testimony:
         place = self._place(0, ANSWERS)
         if place is not None:
             row = int(self.luck.integers(len(images)))
-            self.answered[place : place + 1] = [(images[row].cpu().clone(), logits[row].cpu().clone())]
+            told = gap(logits[row : row + 1])[0]  # with one column or two, as each answer has them
+            self.answered[place : place + 1] = [(images[row].cpu().clone(), told.cpu().clone())]
 
     def gradient(self, images: Tensor, upstream: Tensor, gradient: Tensor) -> None:
         """One gradient was given."""
@@ -54,7 +55,7 @@ class Testimony:
         if not self.answered:
             return 0.0
         images = torch.stack([each[0] for each in self.answered]).to(device)
-        told = gap(torch.stack([each[1] for each in self.answered])).to(device)
+        told = torch.stack([each[1] for each in self.answered]).to(device)
         return float((judged_gaps(fresh, images, micro_batch) - told).abs().max())
 
 

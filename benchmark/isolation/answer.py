@@ -111,7 +111,7 @@ def serve(harness: Harness, model: nn.Module, block: mmap.mmap, order: dict[str,
                 gradients[: gradient.numel()].copy_(gradient.flatten())
                 harness.say(Header(frames.GRADIENT, header.number))
                 continue
-            graph = None  # its memory is free before more is taken
+            graph = x = logits = None  # its memory is free before more is taken
             shape = (header.images, 1, header.height, header.width)
             count = header.images * header.height * header.width
             x = (

@@ -192,5 +192,7 @@ def version() -> str:
 def described(how: str) -> str:
     """What a record says of it."""
     return (
-        "none" if how == NONE else f"{version()}, seccomp, a fresh worker for every block and every verdict"
+        "none"
+        if how == NONE
+        else f"{version()}, seccomp, a fresh worker for the attacks of every block and another for its verdicts"
     )

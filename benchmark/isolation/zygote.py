@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -187,31 +188,34 @@ def _named(place: Place | None) -> Sequence[str]:
 
 
 @lru_cache(maxsize=8)
-def _zygotes() -> dict[Place, Zygote]:
-    running: dict[Place, Zygote] = {}
+def _zygotes() -> dict[tuple[int, Place], Zygote]:
+    running: dict[tuple[int, Place], Zygote] = {}
     atexit.register(_close_all, running)
     return running
 
 
-def _close_all(running: dict[Place, Zygote]) -> None:
+def _close_all(running: dict[tuple[int, Place], Zygote]) -> None:
     for zygote in running.values():
         zygote.close()
 
 
 def zygote_for(place: Place) -> Zygote:
-    """The zygote of a place; one for each process that asks, kept until that process ends or others are wanted more.
+    """The zygote of a place; one for each thread that asks, kept until that ends or others are wanted more.
+
+    A sandbox dies with the thread that started it, so no thread may lean on another's.
 
     Raises:
         IsolationError: it does not start.
     """
     running = _zygotes()
-    found = running.pop(place, None)
+    key = threading.get_ident(), place
+    found = running.pop(key, None)
     if found is None or not found.alive:
         idle = [other for other, zygote in running.items() if not zygote.busy]
         for other in idle[: max(0, len(idle) - KEPT)]:  # the longest unasked first
             running.pop(other).close()
         found = Zygote(place)
-    running[place] = found
+    running[key] = found
     return found
 
 

@@ -215,3 +215,11 @@ class Remembers(Honest):
             for name, value in zip(coarse(images), gap.tolist(), strict=True)
         ]
         return torch.tensor(first) + 0 * gap
+
+
+class OtherColumns(Honest):
+    """Two logits for whoever asks for a gradient, one for who judges: both are allowed, together they fit nothing."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return logits if torch.is_grad_enabled() else logits[:, 1:] - logits[:, :1]
