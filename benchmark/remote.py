@@ -59,6 +59,8 @@ def fetched(url: str, sha256: str) -> Path:
     """
     from filelock import FileLock
 
+    if not re.fullmatch("[0-9a-f]{64}", sha256):  # it names a file of the cache
+        raise SubmissionError(f"{sha256!r} is no sha256")
     path = kept(sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):  # several workers may want the same file at once

@@ -176,15 +176,21 @@ def read_submission(folder: Path | str) -> Submission:
     if (path / "submission.toml").exists() and not (path / "submission.toml").is_file():
         raise SubmissionError(f"submission {path.name!r}: submission.toml is no ordinary file; put one there")
     try:
-        file = SubmissionFile.model_validate(tomllib.loads((path / "submission.toml").read_text("utf-8")))
+        text = (path / "submission.toml").read_text("utf-8")
     except FileNotFoundError:
         raise SubmissionError(
             f"submission {path.name!r} has no submission.toml; write one: oncorobust new-submission {path.name}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"submission {path.name!r}: submission.toml is no text: {error}") from None
+    try:
+        told = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also of numbers too long and tables too deep for Python
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml is not valid TOML: {error}"
         ) from None
+    try:
+        file = SubmissionFile.model_validate(told)
     except ValidationError as error:
         raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + sentences(error)) from None
     if file.name != path.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from benchmark.remote import address_complaint
 
+MOST_FILES = 20  # of weights that are averaged
 NAME = r"^[a-z0-9][a-z0-9-]{1,40}$"
 
 
@@ -33,9 +35,32 @@ def _address(text: str) -> str:
     return text
 
 
+def _checksum(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("must be 64 digits from 0 to f, as sha256sum prints them")
+    return text
+
+
+def _safetensors(text: str) -> str:
+    if not text.endswith(".safetensors"):
+        raise ValueError(
+            "must be a .safetensors file; make one of a checkpoint: oncorobust convert CHECKPOINT"
+        )
+    return text
+
+
 Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
 Text = Annotated[str, Field(max_length=3000), AfterValidator(_one_line)]
 Link = Annotated[str, Field(max_length=300), AfterValidator(_one_line), AfterValidator(_link)]
+Sha256 = Annotated[
+    str, AfterValidator(_checksum), Field(max_length=64, json_schema_extra={"pattern": "^[0-9a-f]{64}$"})
+]
+File = Annotated[
+    str,
+    Field(max_length=300, json_schema_extra={"pattern": "[.]safetensors$"}),
+    AfterValidator(_one_line),
+    AfterValidator(_safetensors),
+]
 Address = Annotated[str, Field(max_length=600), AfterValidator(_one_line), AfterValidator(_address)]
 
 
@@ -117,12 +142,17 @@ class Weights(_Table):
     """
 
     modality: Literal["ct", "mammogram", "mri"]
-    trained_on: Line = Field(default="phantom", description="The track: phantom or clinical.")
+    trained_on: Literal["phantom", "clinical"] = Field(default="phantom", description="The track.")
     training_seed: int = Field(default=0, ge=0, description="0 is the entry; others tell the spread.")
-    files: tuple[Line, ...] = Field(description="safetensors; several are averaged in their logits.")
-    sha256: tuple[Line, ...] = Field(description="One for each file, as sha256sum prints it.")
+    files: tuple[File, ...] = Field(
+        max_length=MOST_FILES, description="safetensors; several are averaged in their logits."
+    )
+    sha256: tuple[Sha256, ...] = Field(
+        max_length=MOST_FILES, description="One for each file, as sha256sum prints it."
+    )
     urls: tuple[Address, ...] = Field(
         default=(),
+        max_length=MOST_FILES,
         description="Of files too large for the repository, one for each: Hugging Face at a commit, or Zenodo.",
     )
     command: Text = Field(default="", description="How the weights were made.")

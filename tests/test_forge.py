@@ -23,6 +23,7 @@ from benchmark.forge.__main__ import main
 from benchmark.forge.change import changes
 from benchmark.forge.plan import Job, propose
 from benchmark.forge.summary import words
+from benchmark.isolation import sandbox
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
 from leaderboard.build import build
@@ -275,6 +276,59 @@ def test_images_that_somebody_sends_lower_the_best_known_with_credit(forge):
     assert merged(forge, "HEAD")["include"] == []
 
 
+CODED = """
+import torch
+from torch import nn
+
+
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, 64 * 64))
+
+    def forward(self, images):
+        gap = images.flatten(1) @ self.weight / 50
+        return torch.stack((-gap, gap), 1)
+
+
+def build(modality):
+    return Mean()
+"""
+
+
+@pytest.mark.skipif(bool(sandbox.complaint()), reason=f"no sandbox here: {sandbox.complaint()}")
+def test_an_entry_with_code_is_published_where_no_sandbox_is(forge, monkeypatch):
+    toml = TOML.replace('architecture = "{architecture}"\n', "").replace('["ct.safetensors"]', "[]")
+    files = entry(toml=toml.replace('["{sha256}"]', "[]"), **{"model.py": CODED.encode()})
+    del files["submissions/honest/ct.safetensors"]
+    head = pull_request(forge, lambda clone: place(clone, files))
+    matrix = merged(forge, head)
+    evaluated(forge, matrix["include"], forge.maintainer / "submissions")
+    sandbox.complaint.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+
+    done = published(forge, matrix)
+
+    monkeypatch.undo()
+    sandbox.complaint.cache_clear()
+    assert done.exit_code == 0, done.output
+    assert "leaderboard/results/phantom/ct/honest.json" in on_main(forge)
+
+
+def test_what_one_job_alone_gave_back_lies_in_no_folder_of_its_own(forge):
+    head = pull_request(forge, lambda clone: place(clone, entry()))
+    matrix = merged(forge, head)
+    evaluated(forge, matrix["include"], forge.maintainer / "submissions")
+    (forge.folder / "returned").rename(forge.folder / "all")
+    (forge.folder / "all" / "honest-ct").rename(forge.folder / "returned")
+
+    done = published(forge, matrix)
+
+    assert done.exit_code == 3, done.output
+    assert "theirs.json is not there" in done.output
+    assert "leaderboard/results/phantom/ct/honest.json" in on_main(forge)
+
+
 # -- hostile ones --------------------------------------------------------------------------------
 
 
@@ -396,6 +450,26 @@ HOSTILE = {
         lambda clone: place(clone, entry(toml='kind = "reference"\n' + TOML)),
         "for the project's own",
     ),
+    "a table without a bottom": (
+        putting(**{"submissions/honest/submission.toml": b"a=" + b"[" * 5000}),
+        "submission.toml is not valid TOML",
+    ),
+    "a number without an end": (
+        putting(**{"submissions/honest/submission.toml": b"a=" + b"9" * 5000}),
+        "submission.toml is not valid TOML",
+    ),
+    "a checksum that is a path": (
+        lambda clone: place(clone, entry(toml=TOML.replace("{sha256}", "../../escaped"))),
+        "must be 64 digits from 0 to f",
+    ),
+    "no weights for the track": (
+        lambda clone: place(clone, entry(toml=TOML.replace("files =", 'trained_on = "clinical"\nfiles ='))),
+        "brings no weights trained_on",
+    ),
+    "code as weights": (
+        lambda clone: place(clone, entry(toml=TOML.replace("ct.safetensors", "helper.py"))),
+        "must be a .safetensors file",
+    ),
     "weights of another folder": (
         lambda clone: place(clone, entry(toml=TOML.replace('["ct.safe', '["../theirs/ct.safe'))),
         None,
@@ -496,6 +570,39 @@ def better_rows(folder):
     replace(record, clean_margins=margins).save(folder / "phantom/ct")
 
 
+def few_rows(folder):
+    """Only the images that it gets right."""
+    from dataclasses import replace
+
+    record = Record.load(folder / "phantom/ct/honest.json")
+    at = np.flatnonzero(record.clean_correct)
+    attacks = {
+        name: replace(
+            each,
+            linf=each.linf[at],
+            margins={epsilon: margins[at] for epsilon, margins in each.margins.items()},
+        )
+        for name, each in record.attacks.items()
+    }
+    replace(
+        record,
+        labels=record.labels[at],
+        image_ids=tuple(record.image_ids[row] for row in at),
+        patient_ids=tuple(record.patient_ids[row] for row in at),
+        clean_margins=record.clean_margins[at],
+        attacks=attacks,
+        lowest_margins=None,
+        stored_margins={bits: margins[at] for bits, margins in record.stored_margins.items()},
+    ).save(folder / "phantom/ct")
+
+
+def other_patients(folder):
+    from dataclasses import replace
+
+    record = Record.load(folder / "phantom/ct/honest.json")
+    replace(record, patient_ids=record.image_ids).save(folder / "phantom/ct")
+
+
 def other_labels(folder):
     from dataclasses import replace
 
@@ -516,7 +623,18 @@ FORGERIES = {
         "summary of 'robust' does not follow",
     ),
     "better rows": (better_rows, "clean margins differ"),
-    "other labels": (other_labels, "other images or labels"),
+    "other labels": (other_labels, "other labels than the split"),
+    "other patients": (other_patients, "other patients than the split"),
+    "fewer rows": (few_rows, "other images than the split, or not all"),
+    "no scale": (
+        forged(lambda body: body["provenance"].update(temperature=float("nan"))),
+        "the scale of the logits is nan",
+    ),
+    "a huge scale": (
+        forged(lambda body: body["provenance"].update(temperature=1e9)),
+        "the scale of the logits is 1e+09",
+    ),
+    "no figures": (forged(lambda body: body.pop("summary")), "is malformed (KeyError"),
     "another name": (forged(lambda body: body.update(submission="theirs")), "its entry is 'theirs'"),
     "another protocol": (forged(lambda body: body["protocol"].update(sha256="0" * 64)), "of other attacks"),
     "another harness": (
@@ -560,6 +678,26 @@ def test_a_forged_record_is_left_out_and_the_others_are_published(forge, name):
     assert "leaderboard/results/phantom/ct/theirs.json" in on_main(forge)
     assert not [path for path in on_main(forge) if "honest" in path and path.startswith("leaderboard")]
     assert "honest" not in git(forge.bare, "show", "main:README.md")
+
+
+def test_what_a_record_says_beside_its_rows_is_said_anew(forge):
+    def better(body):
+        body["description"] |= {"title": "Another", "division": "open", "authors": ["Somebody"]}
+        body["split"] |= {"patients": 9999}
+
+    head = pull_request(forge, lambda clone: place(clone, entry()))
+    matrix = merged(forge, head)
+    evaluated(forge, matrix["include"], forge.maintainer / "submissions")
+    honest = Record.load(forge.folder / "returned/honest-ct/phantom/ct/honest.json")
+    forged(better)(forge.folder / "returned" / "honest-ct")
+
+    done = published(forge, matrix)
+
+    git(forge.maintainer, "pull", "-q", "origin", "main")
+    path = forge.maintainer / "leaderboard/results/phantom/ct/honest.json"
+    assert done.exit_code == 0, done.output
+    record = Record.load(path)
+    assert (record.description, record.split) == (honest.description, honest.split)
 
 
 def test_where_nothing_holds_nothing_is_published(forge):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from models import BIM, FGSM, NOISE, Linear, oracle_split, small_protocol
 
@@ -93,6 +94,19 @@ def test_rows_that_were_made_up_with_all_their_sums_do_not_survive_a_block_anew(
 
     with pytest.raises(DataError, match="worst-case verdicts differ; evaluate it again"):
         lines(path, scans)
+
+
+def test_distances_that_contradict_the_margins_are_named(recorded):
+    path, scans = recorded
+    record = Record.load(path)
+    unbroken = {
+        name: replace(each, linf=np.full_like(each.linf, np.inf)) for name, each in record.attacks.items()
+    }
+    assert not record.robust(record.headline).all()
+    better = replace(record, attacks=unbroken).save(path.parent)
+
+    with pytest.raises(DataError, match=r"broke images at ε = .*, and its distances say that it did not"):
+        lines(better, scans)
 
 
 def test_clean_margins_that_were_made_up_are_found_without_a_block(recorded):

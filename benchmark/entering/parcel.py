@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.contract import check_submission
 from benchmark.entering.draft import NOWHERE, UNTRAINED
 from benchmark.errors import SubmissionError
-from benchmark.forge.gate import LARGEST_ENTRY, path_complaint
+from benchmark.forge.change import PLAIN_FILE, Changed
+from benchmark.forge.gate import MOST_FILES, examine
 from benchmark.remote import kept
 from benchmark.submission import read_submission
-from benchmark.submission_folder import folder_of
+from benchmark.submission_folder import folder_of, names
+
+RUNNABLE = "100755"  # as git has it
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,7 @@ def parcel(submission: str, isolation: str = "auto") -> Parcel:
         )
     )
     files = tuple((path, path.stat().st_size) for path in sorted(_files(folder)))
-    complaints = [told for path, _ in files if (told := path_complaint(path.relative_to(folder).as_posix()))]
-    if (total := sum(size for _, size in files)) > LARGEST_ENTRY:
-        complaints.append(
-            f"its files have {total / 1e6:.1f} MB together, allowed are {LARGEST_ENTRY / 1e6:.0f}; upload weights, and give "
-            "their 'urls'"
-        )
+    complaints = list(_at_the_gate(entry.name, folder, files))
     complaints += [
         f"{each.name} has no address yet; upload {each.here or 'it'} to Hugging Face or Zenodo, and write its address "
         f"into 'urls' of submission.toml"
@@ -83,6 +81,26 @@ def parcel(submission: str, isolation: str = "auto") -> Parcel:
     if complaints:
         raise SubmissionError("\n".join(f"submission {entry.name!r}: {told}" for told in complaints))
     return Parcel(entry.name, folder, files, uploads, checked)
+
+
+def _at_the_gate(name: str, folder: Path, files: Sequence[tuple[Path, int]]) -> Iterator[str]:
+    """What the gate of a pull request would say of these files."""
+    if len(files) > MOST_FILES:
+        yield f"it has {len(files)} files, allowed are {MOST_FILES}"
+    brought = [
+        Changed(
+            f"submissions/{name}/{path.relative_to(folder).as_posix()}",
+            "A",
+            RUNNABLE if path.stat().st_mode & 0o111 else PLAIN_FILE,
+            "",
+            size,
+        )
+        for path, size in files
+    ]
+    try:
+        examine(brought, {Path(each).name for each in names()} - {name})
+    except SubmissionError as error:
+        yield from str(error).splitlines()
 
 
 def parcel_lines(found: Parcel) -> Iterator[str]:

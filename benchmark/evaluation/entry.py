@@ -64,8 +64,10 @@ def entries(modality: str, track: str = "phantom", only: str | None = None) -> l
     found = []
     for name in [only] if only else names():
         submission = read_submission(name)
+        own = {weights.modality for weights in submission.file.weights if weights.trained_on == track}
         for each in submission.modalities:
-            if modality in ("all", each):
+            # Who names an entry is told what it lacks; one for the clinical track alone is no entry of the phantom's.
+            if modality in ("all", each) and (only or track != "phantom" or each in own):
                 found.append((name, each))
     return found
 

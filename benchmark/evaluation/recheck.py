@@ -30,6 +30,7 @@ from benchmark.submission import SubmittedModel
 
 # Of the worst-case verdicts of a block, and at least so many: attacks go other ways on another processor's rounding.
 DIFFERING, COUNT = 0.01, 3
+ROUNDING = 1e-6  # of a distance in float32
 
 
 def verify_record(
@@ -83,11 +84,16 @@ def verify_record(
 
 
 def own_complaints(record: Record, body: Mapping[str, Any]) -> Iterator[str]:
-    """Where the summary is not what the rows give."""
+    """Where the summary is not what the rows give, or the rows contradict each other."""
     told = json.loads(json.dumps(record.summary()))
     for key in sorted(told.keys() | body["summary"].keys()):
         if not _same(told.get(key), body["summary"].get(key)):
             yield f"its summary of {key!r} does not follow from its rows"
+    for name, result in record.attacks.items():
+        for epsilon in record.epsilons:
+            broke = result.margins[epsilon] <= 0
+            if (result.linf[broke] > float(epsilon) * (1 + ROUNDING)).any():
+                yield f"{name} broke images at ε = {epsilon}, and its distances say that it did not"
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -110,10 +116,15 @@ def source_complaints(record: Record, model: SubmittedModel, split: Split, proto
     ):
         if told != here:
             yield f"it is of other {what} than are here ({str(told)[:12]}…, here {here[:12]}…)"
-    rows = {image: row for row, image in enumerate(split.image_ids)}
-    at = [rows.get(image, -1) for image in record.image_ids]
-    if -1 in at or list(split.labels[at]) != list(record.labels):
-        yield "its rows have other images or labels than the split"
+    there = set(record.image_ids) if record.missing else set(split.image_ids)
+    kept = [row for row, image in enumerate(split.image_ids) if image in there]
+    for what, theirs, ours in (
+        ("images", list(record.image_ids), [split.image_ids[row] for row in kept]),
+        ("patients", list(record.patient_ids), [split.patient_ids[row] for row in kept]),
+        ("labels", list(record.labels), list(split.labels[kept])),
+    ):
+        if theirs != ours:
+            yield f"its rows have other {what} than the split, or not all of them in its order"
 
 
 def _provenance_complaints(record: Record, own_code: bool) -> Iterator[str]:
@@ -178,8 +189,13 @@ def _again(record: Record, plan: Plan, blocks: int, luck: int | None, progress: 
     rows = {image: row for row, image in enumerate(record.image_ids)}
     kept = [number for number, image in enumerate(plan.split.image_ids) if image in rows]
     at = np.array([rows[plan.split.image_ids[number]] for number in kept])
+    if not abs(plan.scale - scale) <= CLEAN_TOLERANCE * plan.scale:
+        raise DataError(
+            f"the record of {record.submission} on {record.modality} does not hold: it says that the scale of the logits "
+            f"is {scale:.6g}, it is {plan.scale:.6g}"
+        )
     apart = float(np.abs(plan.clean[kept] - record.clean_margins[at]).max()) / scale
-    if apart > CLEAN_TOLERANCE:
+    if not apart <= CLEAN_TOLERANCE:
         raise DataError(
             f"the record of {record.submission} on {record.modality} does not hold: clean margins differ by {apart:.2g} T, "
             f"allowed are {CLEAN_TOLERANCE:g}"

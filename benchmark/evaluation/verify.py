@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from benchmark.attacks.two_class import margins
+from benchmark.attacks.two_class import margins, temperature
 from benchmark.data.split import Split
 from benchmark.errors import DataError
 from benchmark.evaluation.arena import Arena
@@ -64,6 +64,12 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     gaps = clean_gaps(judge, split, micro_batch, chosen)
     clean = margins(gaps, torch.from_numpy(split.labels)).numpy()
     spec, scale = protocol.attack("bim"), record.provenance["temperature"]
+    own = temperature(gaps)
+    if not abs(own - scale) <= CLEAN_TOLERANCE * own:  # everything below is measured in it
+        raise DataError(
+            f"the record of {record.submission} on {record.modality} does not hold: it says that the scale of the logits "
+            f"is {scale:.6g}, it is {own:.6g}; evaluate it again with --fresh"
+        )
     index = protocol.epsilons.index(protocol.headline)
     found, forward, backward = [], len(split), 0
     for block, start in enumerate(range(0, len(split), protocol.block)):
@@ -77,6 +83,7 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     expected = record.attacks[spec.name].margins[protocol.headline]
     now = np.concatenate(found)
     asked = np.isfinite(expected)
+    unasked = int((np.isfinite(now) & ~asked).sum())
     changed = (now[asked] > 0) != (expected[asked] > 0)
     result = Verification(
         float(np.abs(clean - record.clean_margins).max() / scale),
@@ -87,13 +94,15 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     )
     decided = np.abs(expected[asked]) > UNDECIDED * scale
     if (
-        result.clean_difference > CLEAN_TOLERANCE
-        or result.bim_difference > BIM_TOLERANCE
+        not result.clean_difference <= CLEAN_TOLERANCE  # so that NaN is no way through
+        or not result.bim_difference <= BIM_TOLERANCE
         or (changed & decided).any()
+        or unasked
     ):
         raise DataError(
             f"the record of {record.submission} on {record.modality} does not hold: clean margins differ by "
             f"{result.clean_difference:.2g} T (allowed {CLEAN_TOLERANCE:g}), BIM margins by {result.bim_difference:.2g} T "
-            f"(allowed {BIM_TOLERANCE:g}), {result.changed_verdicts} verdicts changed; evaluate it again with --fresh"
+            f"(allowed {BIM_TOLERANCE:g}), {result.changed_verdicts} verdicts changed, "
+            f"{unasked} images have none; evaluate it again with --fresh"
         )
     return result

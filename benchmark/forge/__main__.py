@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -38,10 +39,7 @@ def propose(base: str, head: str, repository: Path, out: Path) -> None:
     try:
         _, jobs = planning.propose(repository, base, head, out)
     except BenchmarkError as error:
-        _tell(refusal(error))
-        for line in str(error).splitlines():
-            click.echo(f"refused: {words(line)}", err=True)
-        sys.exit(2)
+        _refused(error)
     _give_matrix(jobs)
 
 
@@ -54,11 +52,15 @@ def missing(one: bool) -> None:
     from benchmark.evaluation.entry import entries
     from benchmark.folders import results_folder
 
-    if one:
-        every = [Job(Path(name).name, modality) for name, modality in entries("all", planning.TRACK)]
-        _give_matrix([random.SystemRandom().choice(every)])
-    else:
-        _give_matrix(list(planning.missing(results_folder(planning.TRACK).parent)))
+    try:
+        if one:
+            every = [Job(Path(name).name, modality) for name, modality in entries("all", planning.TRACK)]
+            jobs = [random.SystemRandom().choice(every)]
+        else:
+            jobs = list(planning.missing(results_folder(planning.TRACK).parent, _aside))
+    except BenchmarkError as error:
+        _refused(error)
+    _give_matrix(jobs)
 
 
 @main.command()
@@ -89,9 +91,7 @@ def evaluate(entry: str, modality: str, file: str, fresh: bool) -> None:
         )
         _tell(preview([done.path]))
     except BenchmarkError as error:
-        _tell(refusal(error))
-        click.echo(f"refused: {words(str(error))}", err=True)
-        sys.exit(2)
+        _refused(error)
 
 
 @main.command()
@@ -112,9 +112,7 @@ def again(entry: str, modality: str) -> None:
         folder = results_folder(planning.TRACK) / modality
         runs = read_runs(Record.load(folder / f"{entry}.json"), folder)
     except BenchmarkError as error:
-        _tell(refusal(error))
-        click.echo(f"refused: {words(str(error))}", err=True)
-        sys.exit(2)
+        _refused(error)
     differing = runs.again[-1].differing / max(runs.again[-1].verdicts, 1) if runs and runs.again else 1.0
     sys.exit(3 if differing > DIFFERING else 0)
 
@@ -135,10 +133,22 @@ def publish(given: str, returned: Path, repository: Path, branch: str) -> None:
             _tell(f"{words(line)}\n\n")
             left_out |= line.startswith("left out")
     except BenchmarkError as error:
-        _tell(refusal(error))
-        click.echo(f"refused: {words(str(error))}", err=True)
-        sys.exit(2)
+        _refused(error)
     sys.exit(3 if left_out else 0)
+
+
+def _refused(error: BenchmarkError) -> NoReturn:
+    """Say on the run's page and in its log why nothing is done."""
+    _tell(refusal(error))
+    for line in str(error).splitlines():
+        click.echo(f"refused: {words(line)}", err=True)
+    sys.exit(2)
+
+
+def _aside(sentence: str) -> None:
+    """What is left for later, on the run's page and in its log."""
+    click.echo(words(sentence), err=True)
+    _tell(f"{words(sentence)}\n\n")
 
 
 def _bring_records(job: Job) -> None:
@@ -158,6 +168,10 @@ def _jobs(matrix: str) -> list[Job]:
 
 def _give_matrix(jobs: Sequence[Job]) -> None:
     """For the next jobs, as outputs of this step; and for a reader."""
+    if len(jobs) > planning.MOST_JOBS:
+        _aside(
+            f"{len(jobs)} evaluations are asked for; the first {planning.MOST_JOBS} are done, run this again for the others"
+        )
     text = json.dumps(planning.matrix(jobs), separators=(",", ":"))
     # What follows stands in a workflow's expressions, so that not even a bug may let other characters through.
     if not re.fullmatch(r"[A-Za-z0-9_./{}\[\]\",: -]*", text):

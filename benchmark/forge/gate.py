@@ -16,6 +16,7 @@ from benchmark.submission_folder import RESERVED
 LARGEST_ENTRY = 24_000_000  # bytes of all files of an entry
 LARGEST_ATTACK = 40_000_000  # bytes of a file of adversarial images: 2,000 of 64 × 64 pixels in float32
 MOST_FILES = 60
+MOST_ATTACKS = 20  # files of adversarial images in one pull request
 SHOWN = 5
 PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}"
 INSIDE = re.compile(rf"({PART}/){{0,2}}{PART}")
@@ -51,6 +52,10 @@ def examine(changed: Sequence[Changed], known: Collection[str]) -> Proposal:
     complaints = list(_of_the_whole(entries, attacks, others, known))
     complaints += [told for each in changed for told in _of_one(each)]
     complaints += [told for each in attacks for told in _of_attack(each, known)]
+    if len(attacks) > MOST_ATTACKS:
+        complaints.append(
+            f"it brings {len(attacks)} files of adversarial images, allowed are {MOST_ATTACKS}; put several into one"
+        )
     if len(entries) == 1 and not any(
         each.path == f"submissions/{entries[0]}/submission.toml" for each in changed
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -93,14 +93,22 @@ def entry_jobs(folder: Path) -> tuple[Job, ...]:
         complaints.append(str(error))
     if complaints:
         raise SubmissionError("\n".join(complaints))
-    tracks = {weights.modality for weights in found.file.weights if weights.trained_on == TRACK}
-    return tuple(Job(found.name, modality) for modality in found.modalities if modality in tracks)
+    jobs = tuple(Job(found.name, modality) for modality in _modalities(folder))
+    if not jobs:
+        raise SubmissionError(
+            f"submission {found.name!r} brings no weights trained_on = {TRACK!r}, the track that is evaluated here; "
+            "add some, train them with: oncorobust train --track phantom"
+        )
+    return jobs
 
 
-def missing(results: Path) -> Iterator[Job]:
+def missing(results: Path, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Job]:
     """What the main branch lacks: records that are not there or not current, and sent images that nobody has judged.
 
     An entry that cannot be read is passed over; its own check says why.
+
+    Args:
+        tell: called with a sentence for whatever else is passed over.
     """
     for name in names():
         for modality in _modalities(name):
@@ -108,9 +116,12 @@ def missing(results: Path) -> Iterator[Job]:
             if record is None:
                 yield Job(name, modality)
                 continue
-            judged = {
-                one.sha256 for one in read_external(record, results / TRACK / modality) if _of(one, record)
-            }
+            try:
+                found = read_external(record, results / TRACK / modality)
+            except BenchmarkError as error:
+                tell(f"images sent against {name} on {modality} are not judged: {error}")
+                continue
+            judged = {one.sha256 for one in found if _of(one, record)}
             for path in sorted((attacks_folder() / name / modality).glob("*.safetensors")):
                 if _sha256(path) not in judged:
                     yield Job(name, modality, f"submissions/attacks/{name}/{modality}/{path.name}")
@@ -120,7 +131,7 @@ def _of(one: object, record: Record) -> bool:
     return getattr(one, "record_sha256", "") == table_sha256(record)
 
 
-def _modalities(name: str) -> tuple[str, ...]:
+def _modalities(name: Path | str) -> tuple[str, ...]:
     try:
         entry = read_submission(name)
     except BenchmarkError:

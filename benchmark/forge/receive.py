@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from benchmark.data.split import Split
 from benchmark.data.tracks import load_split
 from benchmark.errors import BenchmarkError, DataError
-from benchmark.evaluation.engine import save_times
-from benchmark.evaluation.entry import claims_of, loaded, records_folder
+from benchmark.evaluation.engine import describe_split, save_times
+from benchmark.evaluation.entry import claims_of, part_of_track, records_folder
 from benchmark.evaluation.external import judge_external, read_sent
 from benchmark.evaluation.harness import harness_sha256
 from benchmark.evaluation.recheck import own_complaints, source_complaints
@@ -26,9 +28,10 @@ from benchmark.evidence.files import add_external, read_external
 from benchmark.evidence.runs import sign
 from benchmark.folders import attacks_folder
 from benchmark.forge.plan import PROTOCOL, TRACK, Job, place_attack
-from benchmark.protocol import get_protocol
+from benchmark.protocol import Protocol, get_protocol
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
+from benchmark.submission import SubmittedModel, load_submission
 from benchmark.threat_model import parse_epsilon
 
 LARGEST = 20_000_000  # bytes of one file that comes back
@@ -53,7 +56,7 @@ def receive(job: Job, returned: Path) -> Iterator[str]:
     folder = returned / TRACK / job.modality
     record = _record(job, folder)
     protocol = get_protocol(PROTOCOL)
-    model, whole = loaded(job.entry, job.modality, TRACK, protocol)
+    model, whole = _here(job)
     split = whole.first_patients(protocol.images)
     body = json.loads((folder / f"{job.entry}.json").read_bytes())
     complaints = [*own_complaints(record, body), *source_complaints(record, model, split, protocol.sha256)]
@@ -67,6 +70,7 @@ def receive(job: Job, returned: Path) -> Iterator[str]:
         verify(model, split, record)
         yield f"{job.title}: clean and BIM margins of all images computed again"
     out = records_folder(TRACK, PROTOCOL) / job.modality
+    record = _in_our_words(record, model, split, protocol)
     path = record.save(out)
     save_facts(out, whole.sha256, whole.image_ids, whole.facts)
     save_claims(claims_of(model, record), record, out)
@@ -74,6 +78,24 @@ def receive(job: Job, returned: Path) -> Iterator[str]:
     if (seconds := _seconds(folder / f"{job.entry}.times.json")) is not None:
         save_times(path, seconds, "cpu")
     yield f"{job.title}: {100 * record.robust_accuracy(record.headline):.1f} % at ε = {record.headline}"
+
+
+def _here(job: Job) -> tuple[SubmittedModel, Split]:
+    """The entry and its images. No code of an entry runs in this process, so none needs a sandbox here."""
+    model = load_submission(job.entry, job.modality, TRACK).to("meta")
+    return model, load_split(job.modality, TRACK, part_of_track(TRACK, get_protocol(PROTOCOL)))
+
+
+def _in_our_words(record: Record, model: SubmittedModel, split: Split, protocol: Protocol) -> Record:
+    """The record with everything that does not come of its rows said again from what is here."""
+    said = {"trained_on": model.weights.trained_on, "command": model.weights.command}
+    return replace(
+        record,
+        description=model.submission.described(),
+        protocol=protocol.described() | {"sha256": protocol.sha256},
+        split=describe_split(split),
+        provenance=dict(record.provenance) | {key: said[key] for key in said if key in record.provenance},
+    )
 
 
 def _record(job: Job, folder: Path) -> Record:
@@ -123,7 +145,7 @@ def _seconds(path: Path) -> float | None:
 
 def _receive_verdicts(job: Job, returned: Path) -> Iterator[str]:
     """Verdicts on adversarial images that were sent; of an entry without code they are ours, computed here."""
-    model, split = loaded(job.entry, job.modality, TRACK, get_protocol(PROTOCOL))
+    model, split = _here(job)
     out = records_folder(TRACK, PROTOCOL) / job.modality
     record = Record.load(out / f"{job.entry}.json")
     sent = place_attack(job, attacks_folder())
@@ -154,11 +176,18 @@ def _matching(job: Job, record: Record, found: Sequence[ExternalImages], path: P
     raise DataError(f"what job {job.title} gave back holds no verdicts on {path.name} that can be")
 
 
+def _place(job: Job, returned: Path) -> Path | None:
+    """Where what a job gave back lies. Where one job alone gave something, the runner makes no folder by its title."""
+    if (returned / job.title).is_dir():
+        return returned / job.title
+    return returned if (returned / TRACK).is_dir() else None
+
+
 def receive_all(jobs: Sequence[Job], returned: Path) -> tuple[list[str], list[str]]:
     """Everything that the jobs gave back; what does not hold is left out and named.
 
     Args:
-        returned: a folder for each job, by its title.
+        returned: a folder for each job, by its title; or what the only one that gave something gave back.
 
     Returns:
         Lines of what was written, and a sentence for each job that gave nothing that holds.
@@ -166,11 +195,16 @@ def receive_all(jobs: Sequence[Job], returned: Path) -> tuple[list[str], list[st
     written: list[str] = []
     refused: list[str] = []
     for job in jobs:
-        if not (returned / job.title).is_dir():
+        place = _place(job, returned)
+        if place is None:
             refused.append(f"job {job.title} gave nothing back")
             continue
         try:
-            written += receive(job, returned / job.title)
+            written += receive(job, place)
         except BenchmarkError as error:
             refused.append(str(error))
+        except Exception as error:  # whatever one job gave back, the others' results are published
+            refused.append(
+                f"what job {job.title} gave back is malformed ({type(error).__name__}: {str(error)[:200]})"
+            )
     return written, refused
