@@ -178,7 +178,8 @@ class Line:
             return future.result(timeout=self.patience)
         except KilledWorker as error:
             return {"trouble": f"its worker was lost {error.allowed_failures + 1} times", "final": True}
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise Lost(str(error)) from None
         except Exception as error:
+            # A task that raised would raise again; only what could not be fetched is looked for again.
+            if future.status != "error" and isinstance(error, OSError | TimeoutError | RuntimeError):
+                raise Lost(str(error)) from None
             return {"trouble": f"{type(error).__name__}: {error}"}
