@@ -90,6 +90,8 @@ def test_rows_that_were_made_up_with_all_their_sums_do_not_survive_a_block_anew(
     record = Record.load(path)
     for result in record.attacks.values():
         result.linf[:] = float("inf")  # nothing ever broke it
+        for margins in result.margins.values():
+            margins[margins <= 0] = 1e-3  # and nothing says that it did
     record.save(path.parent)
 
     with pytest.raises(DataError, match="worst-case verdicts differ; evaluate it again"):
