@@ -158,7 +158,7 @@ def test_the_template_is_what_a_new_folder_has():
         {
             "modality": "ct",
             "file": "ct.safetensors",
-            "sha256": "the output of: sha256sum ct.safetensors",
+            "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
             "url": "",
         }
     ]
@@ -183,6 +183,9 @@ def test_schema_and_code_refuse_the_same():
         {"packages": ["requests"]},
         {"weights": []},
         {"weights": [good["weights"][0] | {"claimed": {"clean_accuracy": 2}}]},
+        {"weights": [good["weights"][0] | {"sha256": ["../../escaped"]}]},
+        {"weights": [good["weights"][0] | {"files": ["helper.py"]}]},
+        {"weights": [good["weights"][0] | {"trained_on": "Phantom"}]},
     ]
 
     for change in wrong:

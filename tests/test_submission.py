@@ -92,7 +92,11 @@ def overwrite(content):
             lambda folder: (
                 (folder / "submission.toml")
                 .open("a")
-                .write('\n[[weights]]\nmodality = "ct"\nfiles = ["other.safetensors"]\nsha256 = ["0"]\n')
+                .write(
+                    '\n[[weights]]\nmodality = "ct"\nfiles = ["other.safetensors"]\nsha256 = ["'
+                    + 64 * "0"
+                    + '"]\n'
+                )
             ),
             ["two [[weights]] for", "one for each modality, track and training_seed"],
         ),
