@@ -72,7 +72,7 @@ def test_the_entry_is_the_training_of_seed_0_and_stays_what_it_was(make_submissi
 def test_one_s_own_images_never_mix_trainings_of_two_tracks(make_submission):
     folder = make_submission()
     add_training(folder, 1)
-    clinical = MORE.format(modality="ct", seed=0, file="x.safetensors", sha256="0")
+    clinical = MORE.format(modality="ct", seed=0, file="x.safetensors", sha256=64 * "0")
     with (folder / "submission.toml").open("a") as file:
         file.write(clinical + 'trained_on = "clinical"\n')
 
