@@ -32,6 +32,7 @@ HOSTS = {
 }
 # Where these send those who ask; whatever they send is held against the checksum.
 SENT_TO = re.compile(r"https://([\w-]+\.)*(huggingface\.co|hf\.co|zenodo\.org)/")
+SHA256 = "[0-9a-f]{64}"
 LARGEST = 2_000_000_000  # bytes of one file
 MB = 1 << 20
 PATIENCE = 30.0  # seconds for an answer, and between two pieces
@@ -59,7 +60,7 @@ def fetched(url: str, sha256: str) -> Path:
     """
     from filelock import FileLock
 
-    if not re.fullmatch("[0-9a-f]{64}", sha256):  # it names a file of the cache
+    if not re.fullmatch(SHA256, sha256):  # it names a file of the cache
         raise SubmissionError(f"{sha256!r} is no sha256")
     path = kept(sha256)
     path.parent.mkdir(parents=True, exist_ok=True)

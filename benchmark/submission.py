@@ -45,6 +45,11 @@ class Submission:
         brought = {weights.modality for weights in self.file.weights}
         return tuple(name for name in MODALITIES if name in brought)
 
+    def modalities_of(self, track: str) -> tuple[str, ...]:
+        """Those of them whose weights were trained on this track."""
+        own = {weights.modality for weights in self.file.weights if weights.trained_on == track}
+        return tuple(name for name in self.modalities if name in own)
+
     def weights_for(self, modality: str, track: str, training_seed: int = 0) -> Weights:
         """The weights to use: those trained on the track; on one's own images clinical ones, else the phantom's.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.remote import address_complaint
+from benchmark.remote import SHA256, address_complaint
 
 MOST_FILES = 20  # of weights that are averaged
 NAME = r"^[a-z0-9][a-z0-9-]{1,40}$"
@@ -36,7 +36,7 @@ def _address(text: str) -> str:
 
 
 def _checksum(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", text):
+    if not re.fullmatch(SHA256, text):
         raise ValueError("must be 64 digits from 0 to f, as sha256sum prints them")
     return text
 
@@ -53,7 +53,7 @@ Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
 Text = Annotated[str, Field(max_length=3000), AfterValidator(_one_line)]
 Link = Annotated[str, Field(max_length=300), AfterValidator(_one_line), AfterValidator(_link)]
 Sha256 = Annotated[
-    str, AfterValidator(_checksum), Field(max_length=64, json_schema_extra={"pattern": "^[0-9a-f]{64}$"})
+    str, AfterValidator(_checksum), Field(max_length=64, json_schema_extra={"pattern": f"^{SHA256}$"})
 ]
 File = Annotated[
     str,

@@ -9,13 +9,11 @@ from pathlib import Path
 from benchmark.contract import check_submission
 from benchmark.entering.draft import NOWHERE, UNTRAINED
 from benchmark.errors import SubmissionError
-from benchmark.forge.change import PLAIN_FILE, Changed
+from benchmark.forge.change import PLAIN_FILE, RUNNABLE, Changed
 from benchmark.forge.gate import MOST_FILES, examine
 from benchmark.remote import kept
 from benchmark.submission import read_submission
 from benchmark.submission_folder import folder_of, names
-
-RUNNABLE = "100755"  # as git has it
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,9 @@ def entries(modality: str, track: str = "phantom", only: str | None = None) -> l
     found = []
     for name in [only] if only else names():
         submission = read_submission(name)
-        own = {weights.modality for weights in submission.file.weights if weights.trained_on == track}
-        for each in submission.modalities:
-            # Who names an entry is told what it lacks; one for the clinical track alone is no entry of the phantom's.
-            if modality in ("all", each) and (only or track != "phantom" or each in own):
-                found.append((name, each))
+        # Who names an entry is told what it lacks; one for the clinical track alone is no entry of the phantom's.
+        every = submission.modalities if only or track != "phantom" else submission.modalities_of(track)
+        found += [(name, each) for each in every if modality in ("all", each)]
     return found
 
 

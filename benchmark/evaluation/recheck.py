@@ -23,7 +23,7 @@ from benchmark.evaluation.judge import one_thread
 from benchmark.evaluation.plan import VERSIONED, Plan, make_plan
 from benchmark.evaluation.retrial import flags as retrial_flags
 from benchmark.evaluation.tally import Tally
-from benchmark.evaluation.verify import CLEAN_TOLERANCE
+from benchmark.evaluation.verify import CLEAN_TOLERANCE, require_scale
 from benchmark.protocol import get_protocol
 from benchmark.record import Flag, Record
 from benchmark.submission import SubmittedModel
@@ -189,11 +189,7 @@ def _again(record: Record, plan: Plan, blocks: int, luck: int | None, progress: 
     rows = {image: row for row, image in enumerate(record.image_ids)}
     kept = [number for number, image in enumerate(plan.split.image_ids) if image in rows]
     at = np.array([rows[plan.split.image_ids[number]] for number in kept])
-    if not abs(plan.scale - scale) <= CLEAN_TOLERANCE * plan.scale:
-        raise DataError(
-            f"the record of {record.submission} on {record.modality} does not hold: it says that the scale of the logits "
-            f"is {scale:.6g}, it is {plan.scale:.6g}"
-        )
+    require_scale(record, plan.scale)
     apart = float(np.abs(plan.clean[kept] - record.clean_margins[at]).max()) / scale
     if not apart <= CLEAN_TOLERANCE:
         raise DataError(

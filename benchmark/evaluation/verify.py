@@ -48,6 +48,20 @@ def is_current(record: Record, model: SubmittedModel, split: Split, protocol: st
     )
 
 
+def require_scale(record: Record, own: float) -> None:
+    """Every tolerance is a share of T, so a record's word for it is not enough.
+
+    Raises:
+        DataError: it is another than T as computed here.
+    """
+    scale = record.provenance["temperature"]
+    if not abs(own - scale) <= CLEAN_TOLERANCE * own:  # nor is NaN
+        raise DataError(
+            f"the record of {record.submission} on {record.modality} does not hold: it says that the scale of the logits "
+            f"is {scale:.6g}, it is {own:.6g}; evaluate it again with --fresh"
+        )
+
+
 def verify(model: SubmittedModel, split: Split, record: Record, device: str = "auto") -> Verification:
     """Recompute clean and BIM margins at the headline ε for all images and compare them with a record's.
 
@@ -64,12 +78,7 @@ def verify(model: SubmittedModel, split: Split, record: Record, device: str = "a
     gaps = clean_gaps(judge, split, micro_batch, chosen)
     clean = margins(gaps, torch.from_numpy(split.labels)).numpy()
     spec, scale = protocol.attack("bim"), record.provenance["temperature"]
-    own = temperature(gaps)
-    if not abs(own - scale) <= CLEAN_TOLERANCE * own:  # everything below is measured in it
-        raise DataError(
-            f"the record of {record.submission} on {record.modality} does not hold: it says that the scale of the logits "
-            f"is {scale:.6g}, it is {own:.6g}; evaluate it again with --fresh"
-        )
+    require_scale(record, temperature(gaps))
     index = protocol.epsilons.index(protocol.headline)
     found, forward, backward = [], len(split), 0
     for block, start in enumerate(range(0, len(split), protocol.block)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.errors import DataError
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-PLAIN_FILE, LINK, MODULE = "100644", "120000", "160000"
+PLAIN_FILE, RUNNABLE, LINK, MODULE = "100644", "100755", "120000", "160000"
 KEY = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
 QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=true")
 

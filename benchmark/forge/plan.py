@@ -93,7 +93,7 @@ def entry_jobs(folder: Path) -> tuple[Job, ...]:
         complaints.append(str(error))
     if complaints:
         raise SubmissionError("\n".join(complaints))
-    jobs = tuple(Job(found.name, modality) for modality in _modalities(folder))
+    jobs = tuple(Job(found.name, modality) for modality in found.modalities_of(TRACK))
     if not jobs:
         raise SubmissionError(
             f"submission {found.name!r} brings no weights trained_on = {TRACK!r}, the track that is evaluated here; "
@@ -131,16 +131,11 @@ def _of(one: object, record: Record) -> bool:
     return getattr(one, "record_sha256", "") == table_sha256(record)
 
 
-def _modalities(name: Path | str) -> tuple[str, ...]:
+def _modalities(name: str) -> tuple[str, ...]:
     try:
-        entry = read_submission(name)
+        return read_submission(name).modalities_of(TRACK)
     except BenchmarkError:
         return ()
-    return tuple(
-        m
-        for m in entry.modalities
-        if any(w.modality == m and w.trained_on == TRACK for w in entry.file.weights)
-    )
 
 
 def _current(name: str, modality: str, results: Path) -> Record | None:

@@ -32,10 +32,8 @@ class Agreement:
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
     """Of (N,) bool and (N,) bool on the same images (McNemar 1947, Psychometrika 12:153)."""
-    one, two = np.asarray(first, bool), np.asarray(second, bool)
-    alone, other = int((one & ~two).sum()), int((~one & two).sum())
-    p = min(1.0, 2 * float(bdtr(min(alone, other), alone + other, 0.5))) if alone + other else 1.0
-    return Agreement(int((one & two).sum()), alone, other, int((~one & ~two).sum()), p)
+    (found,) = agreements(np.column_stack([first, second]), [(0, 1)])
+    return found
 
 
 def agreements(correct: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[Agreement]:
