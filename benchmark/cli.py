@@ -16,13 +16,13 @@ from benchmark.cli_enter import convert, new_submission, package, schema
 from benchmark.cli_evaluate import ISOLATION, again, clean, evaluate, merge, status
 from benchmark.cli_evidence import external, show_images, trainings, transfer, verify
 from benchmark.cli_export import export, methods
-from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, facts, with_json
+from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, Answering, facts, with_json
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
 
 
-class _Sentences(click.Group):
+class _Sentences(Answering):
     """Errors that someone can mend are printed as their sentence, with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:

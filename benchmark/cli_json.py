@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -70,14 +70,35 @@ def _answering(inner: Callable[..., Any]) -> Callable[..., Any]:
             code, error = 130, INTERRUPTED
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        context = click.get_current_context()
-        # `oncorobust` may be called by any name; what follows it says which command this is.
-        command = " ".join(context.command_path.split()[1:])
-        body = {"command": command, "exit_code": code, "error": error, "lines": said.getvalue().splitlines()}
-        click.echo(json.dumps(body | context.meta.get(_FACTS, {}), indent=1, ensure_ascii=False))
-        sys.exit(code)
+        _answer(click.get_current_context(), code, error, said.getvalue().splitlines())
 
     return callback
+
+
+class Answering(click.Group):
+    """A group whose commands answer `--json` with a document also where they were called wrongly."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        """As of a group of click."""
+        told = args[0] if args else named.pop("args", None)
+        given = list(sys.argv[1:] if told is None else told)
+        if "--json" not in given:
+            return super().main(given, *args[1:], **named)
+        try:
+            code = super().main(given, *args[1:], **named | {"standalone_mode": False})
+        except click.UsageError as wrong:
+            _answer(wrong.ctx, wrong.exit_code, wrong.format_message(), [])
+        sys.exit(code if isinstance(code, int) else 0)  # of --help, which is no refusal
+
+
+def _answer(context: click.Context | None, code: int, error: str, lines: Sequence[str]) -> NoReturn:
+    """Print the document, and end."""
+    # `oncorobust` may be called by any name; what follows it says which command this is.
+    command = " ".join(context.command_path.split()[1:]) if context else ""
+    body = {"command": command, "exit_code": code, "error": error, "lines": list(lines)}
+    found = context.meta.get(_FACTS, {}) if context else {}
+    click.echo(json.dumps(body | found, indent=1, ensure_ascii=False))
+    sys.exit(code)
 
 
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:

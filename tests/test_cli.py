@@ -190,7 +190,13 @@ def test_an_evaluation_tells_its_figures_to_a_program(run, constant, scans):
 
 @pytest.mark.parametrize(
     ("line", "code", "error"),
-    [("check nobody --json", 2, "no submission 'nobody'"), ("data verify /no/such --json", 2, "")],
+    [
+        ("check nobody --json", 2, "no submission 'nobody'"),
+        ("data verify /no/such --json", 2, ""),
+        ("plan --entries many --json", 2, "'many' is not a valid integer"),
+        ("cluster worker --json", 2, "Missing argument"),
+        ("nonsense --json", 2, "No such command 'nonsense'"),
+    ],
 )
 def test_an_error_is_in_the_document_too(run, constant, scans, line, code, error):
     done = run(line.format(scans=scans))

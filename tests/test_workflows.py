@@ -72,7 +72,7 @@ def test_only_what_runs_no_foreign_code_may_write(path, name, job):
     assert not (writing and foreign)
     assert ("contents" in writing) == ((path.stem, name) == ("evaluate", "record"))
     if "contents" in writing:
-        assert "github.event_name == 'push'" in job["if"]
+        assert "github.event_name != 'pull_request' && github.ref == 'refs/heads/main'" in job["if"]
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
@@ -113,6 +113,15 @@ def test_a_pull_request_is_evaluated_by_the_harness_of_the_main_branch():
         job = read(ROOT / ".github/workflows/evaluate.yml")["jobs"][name]
         (checkout,) = [step for step in steps(job) if "checkout" in step.get("uses", "")]
         assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha || github.sha }}"
+
+
+def test_what_one_run_left_undone_is_taken_up_every_night():
+    workflow = read(ROOT / ".github/workflows/evaluate.yml")
+    (missing,) = [s for s in steps(workflow["jobs"]["plan"]) if "forge missing" in s.get("run", "")]
+
+    assert workflow["on"]["schedule"]
+    for condition in (missing["if"], workflow["jobs"]["record"]["if"], workflow["jobs"]["pages"]["if"]):
+        assert "github.event_name != 'pull_request'" in condition
 
 
 @pytest.mark.parametrize("command", ["propose", "missing", "evaluate", "publish", "again"])

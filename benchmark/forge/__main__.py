@@ -170,7 +170,7 @@ def _give_matrix(jobs: Sequence[Job]) -> None:
     """For the next jobs, as outputs of this step; and for a reader."""
     if len(jobs) > planning.MOST_JOBS:
         _aside(
-            f"{len(jobs)} evaluations are asked for; the first {planning.MOST_JOBS} are done, run this again for the others"
+            f"{len(jobs)} evaluations are asked for; the first {planning.MOST_JOBS} are done, the nightly run goes on"
         )
     text = json.dumps(planning.matrix(jobs), separators=(",", ":"))
     # What follows stands in a workflow's expressions, so that not even a bug may let other characters through.
