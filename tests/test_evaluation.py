@@ -16,6 +16,7 @@ from models import (
     PGD,
     SQUARE,
     Failing,
+    FarApart,
     Linear,
     NotANumber,
     ThreeColumns,
@@ -318,9 +319,11 @@ def test_evaluation_runs_inside_no_grad(wobbly):
     [
         (ThreeColumns(), r"returned shape \(20, 3\) for 20 images, expected \(20, 2\)"),
         (NotANumber(), "NaN or infinite logits for 20 of 20 images"),
+        (FarApart(), "two logits lie further apart than float32 can hold"),
+        (FarApart(only_attacked=True), "two logits lie further apart than float32 can hold"),
         (Failing(), "RuntimeError.*expected input"),
     ],
-    ids=["three columns", "NaN", "raises"],
+    ids=["three columns", "NaN", "far apart", "far apart under attack", "raises"],
 )
 def test_a_model_that_breaks_the_contract_ends_in_a_sentence(model, sentence):
     with pytest.raises(SubmissionError, match=sentence):
