@@ -66,6 +66,14 @@ def test_a_record_that_was_not_touched_holds(recorded):
             "its provenance lacks isolation, versions",
         ),
         (lambda body: body["protocol"].update(sha256="0" * 64), "it is of other attacks than are here"),
+        (
+            lambda body: body["provenance"].update(temperature=1.01 * body["provenance"]["temperature"]),
+            "it says that the scale of the logits is",
+        ),
+        (
+            lambda body: body["provenance"].update(temperature=float("nan")),
+            "it says that the scale of the logits is nan",
+        ),
     ],
 )
 def test_a_changed_figure_or_checksum_is_named(recorded, edit, told):
