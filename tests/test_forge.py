@@ -572,10 +572,19 @@ def better_rows(folder):
 
 def few_rows(folder):
     """Only the images that it gets right."""
+    record = Record.load(folder / "phantom/ct/honest.json")
+    only(folder, record, np.flatnonzero(record.clean_correct))
+
+
+def other_order(folder):
+    """Every image, from the last to the first."""
+    record = Record.load(folder / "phantom/ct/honest.json")
+    only(folder, record, np.arange(len(record.labels))[::-1])
+
+
+def only(folder, record, at):
     from dataclasses import replace
 
-    record = Record.load(folder / "phantom/ct/honest.json")
-    at = np.flatnonzero(record.clean_correct)
     attacks = {
         name: replace(
             each,
@@ -626,6 +635,7 @@ FORGERIES = {
     "other labels": (other_labels, "other labels than the split"),
     "other patients": (other_patients, "other patients than the split"),
     "fewer rows": (few_rows, "other images than the split, or not all"),
+    "rows in another order": (other_order, "other images than the split, or not all of them in its order"),
     "no scale": (
         forged(lambda body: body["provenance"].update(temperature=float("nan"))),
         "the scale of the logits is nan",
@@ -648,6 +658,10 @@ FORGERIES = {
     "no isolation": (
         forged(lambda body: body["provenance"].update(verified=False)),
         "made without isolation",
+    ),
+    "validation of other images": (
+        forged(lambda body: body["validation"].update(split_sha256="0" * 64)),
+        "its validation margins are of other images",
     ),
     "blocks left out": (
         forged(lambda body: body["provenance"].update(missing=[{"reason": "crash"}])),
@@ -684,6 +698,8 @@ def test_what_a_record_says_beside_its_rows_is_said_anew(forge):
     def better(body):
         body["description"] |= {"title": "Another", "division": "open", "authors": ["Somebody"]}
         body["split"] |= {"patients": 9999}
+        body["protocol"] |= {"version": 9999}
+        body["provenance"] |= {"command": "of another", "trained_on": "clinical"}
 
     head = pull_request(forge, lambda clone: place(clone, entry()))
     matrix = merged(forge, head)
@@ -698,6 +714,7 @@ def test_what_a_record_says_beside_its_rows_is_said_anew(forge):
     assert done.exit_code == 0, done.output
     record = Record.load(path)
     assert (record.description, record.split) == (honest.description, honest.split)
+    assert (record.protocol, record.provenance) == (honest.protocol, honest.provenance)
 
 
 def test_where_nothing_holds_nothing_is_published(forge):
