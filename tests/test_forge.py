@@ -619,6 +619,28 @@ def other_labels(folder):
     replace(record, labels=np.ones_like(record.labels)).save(folder / "phantom/ct")
 
 
+def better_validation(fewer):
+    """Of the validation part only what it gets right, or all with the labels that it gives."""
+
+    def forge_it(folder):
+        from dataclasses import replace
+
+        record = Record.load(folder / "phantom/ct/honest.json")
+        part, right = record.validation, record.validation.margins > 0
+        assert 0 < right.sum() < len(right)
+        at = np.flatnonzero(right) if fewer else np.arange(len(right))
+        better = replace(
+            part,
+            labels=np.where(right, part.labels, 1 - part.labels)[at],
+            margins=np.abs(part.margins)[at],
+            patient_ids=[part.patient_ids[row] for row in at],
+            image_ids=[part.image_ids[row] for row in at],
+        )
+        replace(record, validation=better).save(folder / "phantom/ct")
+
+    return forge_it
+
+
 def as_link(folder):
     path = folder / "phantom/ct/honest.csv"
     target = folder.parent / "elsewhere.csv"
@@ -662,6 +684,15 @@ FORGERIES = {
     "validation of other images": (
         forged(lambda body: body["validation"].update(split_sha256="0" * 64)),
         "its validation margins are of other images",
+    ),
+    "no validation part": (
+        forged(lambda body: body.pop("validation")),
+        "its validation margins are of other images than are here, or there are none",
+    ),
+    "half of the validation part": (better_validation(fewer=True), "its validation rows have other images"),
+    "other labels of the validation part": (
+        better_validation(fewer=False),
+        "its validation rows have other labels",
     ),
     "blocks left out": (
         forged(lambda body: body["provenance"].update(missing=[{"reason": "crash"}])),
