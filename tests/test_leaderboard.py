@@ -546,14 +546,14 @@ def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: 
     html = build(results, tmp_path / "committed").read_text("utf-8")
     assert f"<dd>{git('rev-parse', '--short=12', 'HEAD')}</dd>" in html
     assert "no board of an earlier version yet" in (tmp_path / "committed/method.html").read_text("utf-8")
-    for tag in ("board-standard-9", "board-standard-10", "v1.0"):
+    for tag in ("board-standard-2", "board-standard-9", "board-standard-10", "v1.0"):
         git("tag", tag)
     build(results, tmp_path / "tagged")
     commands = re.findall(
         r"<li>.*: <code>(git .*)</code>", (tmp_path / "tagged/method.html").read_text("utf-8")
     )
     assert commands == [
-        f"git checkout board-standard-{version} &amp;&amp; oncorobust leaderboard" for version in (10, 9)
+        f"git checkout board-standard-{version} &amp;&amp; oncorobust leaderboard" for version in (10, 9, 2)
     ]
     (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
     assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
