@@ -191,7 +191,7 @@ def test_data_that_arrive_damaged_are_not_kept(cache):
     store.receive(sha256, 0, b"what was ", False)
     assert store.missing([sha256]) == [sha256]
     with pytest.raises(DataError, match="data arrived damaged"):
-        store.receive(sha256, 9, b"lost", True)
+        store.receive(sha256, 9, b"lost, and longer", True)
     store.receive(sha256, 0, b"what was ", False)
     store.receive(sha256, 9, b"meant", True)
 
