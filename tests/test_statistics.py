@@ -101,6 +101,19 @@ def test_copies_of_a_patient_s_image_add_no_certainty():
     assert often == once
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_copies_add_no_certainty_to_a_difference_either(balanced):
+    first, labels, patients = clustered(60)
+    second = np.roll(first, 7)
+
+    once, often = (
+        paired_difference(*(np.repeat(told, times) for told in (first, second, labels, patients)), balanced)
+        for times in (1, 5)
+    )
+
+    assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
+
+
 def test_below_twenty_patients_there_is_no_interval():
     def interval(patients):
         return accuracy_interval(
