@@ -9,7 +9,7 @@ from models import BIM, FGSM, NOISE, Linear, oracle_split, small_protocol
 
 from benchmark import evaluate, models
 from benchmark.errors import DataError
-from benchmark.evaluation.verify import BIM_TOLERANCE, CLEAN_TOLERANCE, verify
+from benchmark.evaluation.verify import verify
 from benchmark.protocol import PROTOCOLS
 from benchmark.submission import load_submission
 
@@ -36,8 +36,10 @@ def bim_moved(record, by):
 
 
 def clean_moved(record, by):
+    """The record with one clean margin moved: of an image that is wrong already, so that no attack asks about it."""
     margins = record.clean_margins.copy()
-    margins[3] += np.sign(margins[3]) * by * record.provenance["temperature"]
+    assert margins[-1] < 0
+    margins[-1] += np.sign(margins[-1]) * by * record.provenance["temperature"]
     return replace(record, clean_margins=margins)
 
 
@@ -54,7 +56,7 @@ def test_an_untouched_record_holds_to_the_last_digits(recorded):
 
 @pytest.mark.parametrize(
     ("moved", "tolerance", "told"),
-    [(bim_moved, BIM_TOLERANCE, "BIM margins by"), (clean_moved, CLEAN_TOLERANCE, "clean margins differ by")],
+    [(bim_moved, 5e-2, "BIM margins by"), (clean_moved, 1e-3, "clean margins differ by")],
 )
 def test_a_margin_may_move_as_far_as_rounding_and_no_further(recorded, moved, tolerance, told):
     model, split, record = recorded
