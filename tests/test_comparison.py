@@ -159,6 +159,21 @@ def test_an_interval_leaves_out_nothing_just_where_p_says_so():
     assert not all(verdicts)
 
 
+def test_at_whatever_level_the_interval_and_p_agree_to_the_turning(monkeypatch):
+    correct, labels, owner = board([0, 0.02, 0.06, 0.1])
+    pairs = list(itertools.combinations(range(4), 2))
+    told = [each.p_adjusted for each in compare(correct, labels, owner, pairs)]
+    told = [p for p in told if 0.01 < p < 0.9]
+    assert told
+
+    for level in [p + change for p in told for change in (-1e-9, 1e-9)]:
+        monkeypatch.setattr("benchmark.statistics.comparison.LEVEL", level)
+        found = compare(correct, labels, owner, pairs)
+        assert [each.beyond_chance for each in found] == [
+            each.difference.low > 0 or each.difference.high < 0 for each in found
+        ]
+
+
 def test_the_ends_of_an_interval_are_where_the_test_would_begin_to_reject():
     correct, labels, owner = board([0, 0.1], patients=20, seed=2)
     per = np.array(

@@ -418,6 +418,25 @@ def test_apgd_is_asked_about_images_at_several_epsilons_at_once(monkeypatch, wob
     assert curves[0] == curves[1]
 
 
+def test_starts_are_over_together_on_one_image_at_one_epsilon_alone(monkeypatch):
+    model, split = Linear(), oracle_split(Linear())
+    images, labels = split.batch()
+    asked = arena.Arena(model, model, images, labels, np.ones(len(split)), 1.0, small_protocol(APGD), 0)
+    told = []
+
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        told.extend(numbers.tolist())
+        return battery.Proposal(images, 0, 0)
+
+    monkeypatch.setattr(arena, "propose", spy)
+    # Image, place on the ε grid: two starts are the same question, all others are not.
+    questions = [(0, 0), (0, 0), (0, 3), (1, 0), (1, 3), (0, 1), (3, 0), (4, 0)]
+    rows, places = np.array(questions).T
+    asked.attempt(APGD, rows, places)
+
+    assert [told.index(number) for number in told] == [questions.index(each) for each in questions]
+
+
 def test_every_attempt_has_a_seed_of_its_own(monkeypatch, wobbly):
     model, split = wobbly
     seeds = []
