@@ -464,6 +464,21 @@ def test_survivors_are_only_what_nothing_else_broke(wobbly):
     assert 0 < asked.sum() < len(split)
 
 
+def test_what_holds_at_a_larger_epsilon_is_asked_about_again_at_the_headline_alone(monkeypatch, wobbly):
+    model, split = wobbly
+    asked = Counter()
+
+    def nothing(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        asked[epsilon] += len(images)
+        return battery.Proposal(images, 0, 0)
+
+    monkeypatch.setattr(arena, "propose", nothing)
+    record = evaluate(model, split, small_protocol(replace(SQUARE, epsilons=("0.002", "0.004", "0.008"))))
+
+    right = int(record.clean_correct.sum())
+    assert asked == {0.008: right, 0.004: right}
+
+
 # -- one record, however it is run -----------------------------------------------------------
 
 
