@@ -194,6 +194,14 @@ class NotANumber(Mild):
         return torch.where(moved, torch.nan, g) if self.only_attacked else g * torch.nan
 
 
+class FarApart(NotANumber):
+    """Finite logits whose difference float32 cannot hold, always or only under attack."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return torch.where(logits.isnan(), logits.new_tensor([-3e38, 3e38]), logits)
+
+
 class ThreeColumns(Mild):
     """Three logits for two classes."""
 

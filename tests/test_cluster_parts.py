@@ -18,6 +18,7 @@ from benchmark.cli import main
 from benchmark.cluster import child, greeting, store
 from benchmark.cluster.address import Local, parse_address
 from benchmark.cluster.crew import _pieces, connected, gpus
+from benchmark.cluster.line import Line, Lost
 from benchmark.cluster.order import block_order, job_of, protocol_of, written
 from benchmark.cluster.sealed import seal, unseal
 from benchmark.cluster.simulate import Costs, simulate
@@ -190,7 +191,7 @@ def test_data_that_arrive_damaged_are_not_kept(cache):
     store.receive(sha256, 0, b"what was ", False)
     assert store.missing([sha256]) == [sha256]
     with pytest.raises(DataError, match="data arrived damaged"):
-        store.receive(sha256, 9, b"lost", True)
+        store.receive(sha256, 9, b"lost, and longer", True)
     store.receive(sha256, 0, b"what was ", False)
     store.receive(sha256, 9, b"meant", True)
 
@@ -367,6 +368,40 @@ def test_each_local_worker_has_a_gpu_of_its_own(monkeypatch):
     assert gpus(9, "cpu") == []
     with pytest.raises(ClusterError, match="one GPU each, and there are 3; ask for local:3"):
         gpus(4, "cuda")
+
+
+# -- answers ---------------------------------------------------------------------------------
+
+
+class Ended:
+    """A future of the scheduler's that ended so, and raises this when it is asked what came of it."""
+
+    def __init__(self, status, error):
+        self.status, self.error = status, error
+
+    def result(self, timeout):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError("no room"), TimeoutError("too late"), RuntimeError("no CUDA")])
+def test_only_an_answer_that_could_not_be_fetched_is_looked_for_again(error):
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    line = Line("tcp://127.0.0.1:8786", None, 1.0, 1.0)
+
+    # A task that raised would raise wherever a scheduler is found again, without end.
+    assert line.answer(Ended("error", error)) == {"trouble": f"{type(error).__name__}: {error}"}
+    for status in ("finished", "lost", "cancelled"):
+        with pytest.raises(Lost):
+            line.answer(Ended(status, error))
+
+
+def test_who_loses_its_workers_again_and_again_is_given_up():
+    scheduler = pytest.importorskip("distributed.scheduler", reason="the extra `cluster` is not installed")
+    error = scheduler.KilledWorker("block", None, 2)
+
+    told = Line("tcp://127.0.0.1:8786", None, 1.0, 1.0).answer(Ended("error", error))
+
+    assert told == {"trouble": "its worker was lost 3 times", "final": True}
 
 
 # -- a simulated farm ------------------------------------------------------------------------

@@ -64,6 +64,20 @@ def test_every_pair_is_there_once_and_is_the_boards_own_where_it_judged_it() -> 
         assert (found.both, found.first_alone) == ((one & two).sum(), (one & ~two).sum())
 
 
+def test_pairs_stand_in_the_order_of_the_rows_whatever_family_they_are_of() -> None:
+    records = [*board(), make("third", strength=0.005, seed=7)]
+    (table,) = collect(records)
+    pairs = all_pairs(table, records)
+    assert [row.rank for row in table.rows].count(None) == 1
+    assert [(p.first, p.second) for p in pairs] == [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    by_name = {record.submission: record for record in records}
+    right = [by_name[row.submission].robust("0.004") for row in table.rows]
+    for pair in pairs:
+        one, two = right[pair.first], right[pair.second]
+        found = pair.agreement
+        assert (found.both, found.first_alone) == ((one & two).sum(), (one & ~two).sum())
+
+
 def test_matrix_file_and_script_say_the_same(tmp_path: Path) -> None:
     records = board()
     site = site_of(tmp_path, *records)

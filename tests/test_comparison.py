@@ -81,6 +81,24 @@ def test_the_balanced_difference_weighs_both_classes_alike():
     assert turned.p_adjusted == found.p_adjusted
 
 
+def test_the_balanced_statistic_by_hand():
+    correct, labels, owner = board([0, 0.1])
+    apart = correct[:, 1].astype(float) - correct[:, 0]
+    means = [apart[labels == label].mean() for label in (0, 1)]
+    pulls = {}
+    for each, label, patient in zip(apart, labels, owner, strict=True):
+        pull = (each - means[label] + np.mean(means)) / (2 * np.sum(labels == label))
+        pulls[patient] = pulls.get(patient, 0.0) + pull
+    squares = sum(pull**2 for pull in pulls.values())
+
+    (found,) = compare(correct, labels, owner, [(1, 0)])
+
+    # The gap between the classes is estimated too: G / (G − 1) times the squares.
+    patients = len(pulls)
+    assert found.difference.value == pytest.approx(np.mean(means))
+    assert found.statistic == pytest.approx(np.mean(means) / (patients / (patients - 1) * squares) ** 0.5)
+
+
 def test_patients_of_one_class_do_not_pass_for_a_difference():
     # One entry is better on the diseased, the other as much on the healthy: balanced, they are equal.
     labels = np.repeat([0, 1], 100)
@@ -139,6 +157,21 @@ def test_an_interval_leaves_out_nothing_just_where_p_says_so():
     assert verdicts == [each.difference.low > 0 or each.difference.high < 0 for each in found]
     assert any(verdicts)
     assert not all(verdicts)
+
+
+def test_at_whatever_level_the_interval_and_p_agree_to_the_turning(monkeypatch):
+    correct, labels, owner = board([0, 0.02, 0.06, 0.1])
+    pairs = list(itertools.combinations(range(4), 2))
+    told = [each.p_adjusted for each in compare(correct, labels, owner, pairs)]
+    told = [p for p in told if 0.01 < p < 0.9]
+    assert told
+
+    for level in [p + change for p in told for change in (-1e-9, 1e-9)]:
+        monkeypatch.setattr("benchmark.statistics.comparison.LEVEL", level)
+        found = compare(correct, labels, owner, pairs)
+        assert [each.beyond_chance for each in found] == [
+            each.difference.low > 0 or each.difference.high < 0 for each in found
+        ]
 
 
 def test_the_ends_of_an_interval_are_where_the_test_would_begin_to_reject():
@@ -231,6 +264,18 @@ def test_first_places_are_shared_out_as_resamples_fall():
     assert alone[1] > 0.5
     assert alone[2] == 0
     assert shared[1] == shared[3] == pytest.approx(alone[1] / 2, rel=0.02)
+
+
+def test_copies_of_images_make_no_first_place_surer():
+    correct, labels, owner = board([0, 0.01, 0.02], patients=60)
+
+    once, often = (
+        first_places(*(np.repeat(told, times, axis=0) for told in (correct, labels, owner)))
+        for times in (1, 5)
+    )
+
+    assert once[1:].min() > 0.3  # nobody is first for certain
+    assert often == pytest.approx(once, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,20 @@ def test_copies_of_images_add_nothing_to_the_variance():
     assert often == pytest.approx(once, rel=0.02)
 
 
+def test_copies_of_images_make_no_difference_surer():
+    found, labels, _ = images(200, 1)
+    other = found + np.random.default_rng(8).normal(size=200)
+    owner = np.arange(200).astype(str)
+
+    once, often = (
+        auroc_difference(*(np.repeat(told, times) for told in (found, other, labels, owner)))
+        for times in (1, 5)
+    )
+
+    assert often.value == pytest.approx(once.value)
+    assert often.standard_error == pytest.approx(once.standard_error, rel=0.02)
+
+
 def test_the_variance_and_the_interval_are_those_of_resampled_patients():
     found, labels, owner = images(80, 4, apart=0.8)
     draw, areas = np.random.default_rng(0), []

@@ -186,6 +186,7 @@ def test_schema_and_code_refuse_the_same():
         {"weights": [good["weights"][0] | {"sha256": ["../../escaped"]}]},
         {"weights": [good["weights"][0] | {"files": ["helper.py"]}]},
         {"weights": [good["weights"][0] | {"trained_on": "Phantom"}]},
+        {"weights": [good["weights"][0] | {"files": ["x.safetensors"] * 21, "sha256": [64 * "0"] * 21}]},
     ]
 
     for change in wrong:
@@ -487,6 +488,17 @@ def test_another_file_is_refused_and_not_kept(server):
         remote.fetched(url, "0" * 64)
 
     assert [p.suffix for p in remote.kept("0" * 64).parent.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("sha256", ["../../escaped", "", "0" * 63, "0" * 65, "A" * 64, "0" * 64 + "\n"])
+def test_what_is_no_checksum_names_no_file_of_the_cache(server, cache, sha256):
+    url, _ = server.at(CONTENT)
+
+    with pytest.raises(SubmissionError, match="is no sha256"):
+        remote.fetched(url, sha256)
+
+    assert server.asked == []
+    assert not cache.exists()
 
 
 def test_what_is_damaged_in_the_cache_is_fetched_again(server):

@@ -17,7 +17,7 @@ from test_leaderboard import DOUBT, Reader, make, naive_and_trained, site_of, wr
 
 from benchmark.errors import DataError
 from benchmark.evidence.transfers import read_transfers
-from benchmark.statistics import bootstrap
+from benchmark.statistics import accuracy_interval, bootstrap
 from leaderboard import figures
 from leaderboard.canvas import canvas
 from leaderboard.entry_figures import reliability
@@ -237,6 +237,19 @@ def test_figures_are_kept_and_computed_anew_when_anything_changes(
     assert measured(record, tmp_path) == first
     monkeypatch.setattr(bootstrap, "RESAMPLES", 300)
     assert measured(record, tmp_path) != first
+
+
+def test_each_attack_s_curve_is_of_that_attack_alone(tmp_path: Path) -> None:
+    record = make("entry")
+    found = measured(record, tmp_path).by_attack
+    assert list(found) == list(record.attacks)
+    for attack, curve in found.items():
+        assert curve == tuple(
+            accuracy_interval(
+                record.robust(epsilon, attack), record.labels, record.patient_ids, balanced=True
+            )
+            for epsilon in record.epsilons
+        )
 
 
 def test_a_page_stays_small(tmp_path: Path) -> None:

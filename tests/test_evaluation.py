@@ -16,6 +16,7 @@ from models import (
     PGD,
     SQUARE,
     Failing,
+    FarApart,
     Linear,
     NotANumber,
     ThreeColumns,
@@ -318,9 +319,11 @@ def test_evaluation_runs_inside_no_grad(wobbly):
     [
         (ThreeColumns(), r"returned shape \(20, 3\) for 20 images, expected \(20, 2\)"),
         (NotANumber(), "NaN or infinite logits for 20 of 20 images"),
+        (FarApart(), "two logits lie further apart than float32 can hold"),
+        (FarApart(only_attacked=True), "two logits lie further apart than float32 can hold"),
         (Failing(), "RuntimeError.*expected input"),
     ],
-    ids=["three columns", "NaN", "raises"],
+    ids=["three columns", "NaN", "far apart", "far apart under attack", "raises"],
 )
 def test_a_model_that_breaks_the_contract_ends_in_a_sentence(model, sentence):
     with pytest.raises(SubmissionError, match=sentence):
@@ -415,6 +418,25 @@ def test_apgd_is_asked_about_images_at_several_epsilons_at_once(monkeypatch, wob
     assert curves[0] == curves[1]
 
 
+def test_starts_are_over_together_on_one_image_at_one_epsilon_alone(monkeypatch):
+    model, split = Linear(), oracle_split(Linear())
+    images, labels = split.batch()
+    asked = arena.Arena(model, model, images, labels, np.ones(len(split)), 1.0, small_protocol(APGD), 0)
+    told = []
+
+    def spy(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        told.extend(numbers.tolist())
+        return battery.Proposal(images, 0, 0)
+
+    monkeypatch.setattr(arena, "propose", spy)
+    # Image, place on the ε grid: two starts are the same question, all others are not.
+    questions = [(0, 0), (0, 0), (0, 3), (1, 0), (1, 3), (0, 1), (3, 0), (4, 0)]
+    rows, places = np.array(questions).T
+    asked.attempt(APGD, rows, places)
+
+    assert [told.index(number) for number in told] == [questions.index(each) for each in questions]
+
+
 def test_every_attempt_has_a_seed_of_its_own(monkeypatch, wobbly):
     model, split = wobbly
     seeds = []
@@ -440,6 +462,21 @@ def test_survivors_are_only_what_nothing_else_broke(wobbly):
     asked = np.isfinite(record.attacks["square"].margins["0.004"])
     assert asked.tolist() == (~broken).tolist()
     assert 0 < asked.sum() < len(split)
+
+
+def test_what_holds_at_a_larger_epsilon_is_asked_about_again_at_the_headline_alone(monkeypatch, wobbly):
+    model, split = wobbly
+    asked = Counter()
+
+    def nothing(spec, model, temperature, images, labels, epsilon, seed, numbers):
+        asked[epsilon] += len(images)
+        return battery.Proposal(images, 0, 0)
+
+    monkeypatch.setattr(arena, "propose", nothing)
+    record = evaluate(model, split, small_protocol(replace(SQUARE, epsilons=("0.002", "0.004", "0.008"))))
+
+    right = int(record.clean_correct.sum())
+    assert asked == {0.008: right, 0.004: right}
 
 
 # -- one record, however it is run -----------------------------------------------------------

@@ -572,10 +572,19 @@ def better_rows(folder):
 
 def few_rows(folder):
     """Only the images that it gets right."""
+    record = Record.load(folder / "phantom/ct/honest.json")
+    only(folder, record, np.flatnonzero(record.clean_correct))
+
+
+def other_order(folder):
+    """Every image, from the last to the first."""
+    record = Record.load(folder / "phantom/ct/honest.json")
+    only(folder, record, np.arange(len(record.labels))[::-1])
+
+
+def only(folder, record, at):
     from dataclasses import replace
 
-    record = Record.load(folder / "phantom/ct/honest.json")
-    at = np.flatnonzero(record.clean_correct)
     attacks = {
         name: replace(
             each,
@@ -610,6 +619,28 @@ def other_labels(folder):
     replace(record, labels=np.ones_like(record.labels)).save(folder / "phantom/ct")
 
 
+def better_validation(fewer):
+    """Of the validation part only what it gets right, or all with the labels that it gives."""
+
+    def forge_it(folder):
+        from dataclasses import replace
+
+        record = Record.load(folder / "phantom/ct/honest.json")
+        part, right = record.validation, record.validation.margins > 0
+        assert 0 < right.sum() < len(right)
+        at = np.flatnonzero(right) if fewer else np.arange(len(right))
+        better = replace(
+            part,
+            labels=np.where(right, part.labels, 1 - part.labels)[at],
+            margins=np.abs(part.margins)[at],
+            patient_ids=[part.patient_ids[row] for row in at],
+            image_ids=[part.image_ids[row] for row in at],
+        )
+        replace(record, validation=better).save(folder / "phantom/ct")
+
+    return forge_it
+
+
 def as_link(folder):
     path = folder / "phantom/ct/honest.csv"
     target = folder.parent / "elsewhere.csv"
@@ -626,6 +657,7 @@ FORGERIES = {
     "other labels": (other_labels, "other labels than the split"),
     "other patients": (other_patients, "other patients than the split"),
     "fewer rows": (few_rows, "other images than the split, or not all"),
+    "rows in another order": (other_order, "other images than the split, or not all of them in its order"),
     "no scale": (
         forged(lambda body: body["provenance"].update(temperature=float("nan"))),
         "the scale of the logits is nan",
@@ -648,6 +680,19 @@ FORGERIES = {
     "no isolation": (
         forged(lambda body: body["provenance"].update(verified=False)),
         "made without isolation",
+    ),
+    "validation of other images": (
+        forged(lambda body: body["validation"].update(split_sha256="0" * 64)),
+        "its validation margins are of other images",
+    ),
+    "no validation part": (
+        forged(lambda body: body.pop("validation")),
+        "its validation margins are of other images than are here, or there are none",
+    ),
+    "half of the validation part": (better_validation(fewer=True), "its validation rows have other images"),
+    "other labels of the validation part": (
+        better_validation(fewer=False),
+        "its validation rows have other labels",
     ),
     "blocks left out": (
         forged(lambda body: body["provenance"].update(missing=[{"reason": "crash"}])),
@@ -684,6 +729,8 @@ def test_what_a_record_says_beside_its_rows_is_said_anew(forge):
     def better(body):
         body["description"] |= {"title": "Another", "division": "open", "authors": ["Somebody"]}
         body["split"] |= {"patients": 9999}
+        body["protocol"] |= {"version": 9999}
+        body["provenance"] |= {"command": "of another", "trained_on": "clinical"}
 
     head = pull_request(forge, lambda clone: place(clone, entry()))
     matrix = merged(forge, head)
@@ -698,6 +745,7 @@ def test_what_a_record_says_beside_its_rows_is_said_anew(forge):
     assert done.exit_code == 0, done.output
     record = Record.load(path)
     assert (record.description, record.split) == (honest.description, honest.split)
+    assert (record.protocol, record.provenance) == (honest.protocol, honest.provenance)
 
 
 def test_where_nothing_holds_nothing_is_published(forge):

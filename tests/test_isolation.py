@@ -1,18 +1,21 @@
 """A worker answers as a model at home would, to the last bit; and where no sandbox works, no code runs."""
 
 import json
+import mmap
 import os
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
-from models import BIM, FGSM, NOISE, Linear, oracle_split, small_protocol, vgg_weights
+from models import BIM, FGSM, NOISE, Linear, Wobbly, oracle_split, small_protocol, vgg_weights
 from safetensors.torch import save
 
 from benchmark import evaluate
+from benchmark.attacks.guard import exact_float32
 from benchmark.attacks.two_class import gap
 from benchmark.bench.isolation import measure
 from benchmark.errors import IsolationError, SubmissionError
@@ -20,6 +23,7 @@ from benchmark.evaluation.entry import loaded, run_entry
 from benchmark.evaluation.plan import behind, blocks_folder
 from benchmark.isolation import filter as calls
 from benchmark.isolation import frames, sandbox, zygote
+from benchmark.isolation.answer import serve
 from benchmark.isolation.entered import bridge_of, load_submission, opened
 from benchmark.isolation.frames import Header
 from benchmark.isolation.zygote import KEPT
@@ -147,6 +151,43 @@ def test_a_gradient_taken_twice_is_the_same_twice(make_code):
 
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
+
+
+def test_a_worker_has_freed_its_graph_when_the_gradient_is_told(monkeypatch):
+    # Kept, a network's activations lie beside those of the next question, and their memory is not used again.
+    monkeypatch.setattr(frames, "HALF", 1 << 16)
+    upstream = torch.ones(2, 2).numpy().tobytes()
+    questions = [
+        (Header(frames.FOLLOWED, 1, 2, 16, 16), b""),
+        (Header(frames.REVERSE, 1, 2, 16, 16, 2, len(upstream)), upstream),
+    ]
+    held, counts, said = weakref.WeakSet(), [], []
+
+    class Activation:
+        def __init__(self, tensor):
+            self.tensor = tensor
+            held.add(self)
+
+    class Asking:
+        def question(self):
+            counts.append(len(held))
+            return questions.pop(0) if questions else None
+
+        def say(self, header, content=b""):
+            said.append(header.kind)
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(Activation, lambda kept: kept.tensor)
+    with exact_float32(), hooks:  # serving sets TF32 for its whole process
+        serve(
+            Asking(),
+            Wobbly(),
+            mmap.mmap(-1, 2 * frames.HALF),
+            {"device": "cpu", "gradients": True, "exact": True},
+        )
+
+    assert said == [frames.LOGITS, frames.GRADIENT]
+    assert counts[1] > 0
+    assert counts[2] == 0
 
 
 def test_a_model_without_a_gradient_says_so(make_code):

@@ -248,6 +248,34 @@ def test_what_the_slider_shows_is_what_the_records_hold(tmp_path: Path) -> None:
     )
 
 
+def test_what_the_filters_look_at_is_what_the_entry_says(tmp_path: Path) -> None:
+    training = {"kind": "pgd-at", "external_data": "ImageNet"}
+    told = {"division": "open", "architecture": "vgg16", "training": training}
+    html = built(
+        tmp_path, make("told", seed=1, flags=(DOUBT,), **told), make("silent", seed=2, strength=0.001)
+    )
+    data = json.loads(re.findall(r'<script type="application/json" id="board-data">(.*?)</script>', html)[0])
+    silent, entered = (row["facets"] for row in data["rows"])  # who is in doubt stands below
+    assert entered == {
+        "training": "pgd-at",
+        "architecture": "vgg16",
+        "external": "yes",
+        "flags": "doubt",
+        "division": "open",
+        "kind": "entry",
+    }
+    assert silent == {
+        "training": "naive",
+        "architecture": "not told",
+        "external": "no",
+        "flags": "none",
+        "division": "closed",
+        "kind": "entry",
+    }
+    facets = {attributes["data-facet"] for _, attributes in Reader(html).tags if "data-facet" in attributes}
+    assert facets == entered.keys()
+
+
 def interval(estimate: dict[str, float]) -> str:
     return f"{100 * estimate['low']:.1f}–{100 * estimate['high']:.1f}"
 
@@ -518,9 +546,15 @@ def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: 
     html = build(results, tmp_path / "committed").read_text("utf-8")
     assert f"<dd>{git('rev-parse', '--short=12', 'HEAD')}</dd>" in html
     assert "no board of an earlier version yet" in (tmp_path / "committed/method.html").read_text("utf-8")
-    git("tag", "board-standard-1")
+    for tag in ("board-standard-2", "board-standard-9", "board-standard-10", "v1.0"):
+        git("tag", tag)
     build(results, tmp_path / "tagged")
-    assert "git checkout board-standard-1" in (tmp_path / "tagged/method.html").read_text("utf-8")
+    commands = re.findall(
+        r"<li>.*: <code>(git .*)</code>", (tmp_path / "tagged/method.html").read_text("utf-8")
+    )
+    assert commands == [
+        f"git checkout board-standard-{version} &amp;&amp; oncorobust leaderboard" for version in (10, 9, 2)
+    ]
     (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
     assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
 

@@ -47,6 +47,64 @@ def test_accuracies_are_shares_of_the_right_images():
     assert found.accuracy.low < found.accuracy.value < found.accuracy.high
 
 
+def copied(record, times):
+    """Each image so many times; a patient has had one of them."""
+
+    def several(told):
+        return None if told is None else np.repeat(told, times)
+
+    attacks = {
+        name: dataclasses.replace(
+            each, linf=several(each.linf), margins={e: several(m) for e, m in each.margins.items()}
+        )
+        for name, each in record.attacks.items()
+    }
+    return dataclasses.replace(
+        record,
+        labels=several(record.labels),
+        patient_ids=several(record.image_ids).tolist(),
+        image_ids=[f"i{number}" for number in range(times * len(record.labels))],
+        clean_margins=several(record.clean_margins),
+        lowest_margins=several(record.lowest_margins),
+        attacks=attacks,
+    )
+
+
+def ends(estimate):
+    return pytest.approx((estimate.value, estimate.low, estimate.high), abs=1e-6)
+
+
+def test_copies_of_images_make_no_figure_surer():
+    once, often = (measure(copied(full(), times)) for times in (1, 4))
+
+    for one, many in zip(once.curve, often.curve, strict=True):
+        for name in ("balanced", "accuracy", "sensitivity", "specificity"):
+            each, other = getattr(one, name), getattr(many, name)
+            assert (other.value, other.low, other.high) == ends(each)
+    assert (often.area.value, often.area.low, often.area.high) == ends(once.area)
+    auroc, other = once.clean_confidence.auroc, often.clean_confidence.auroc
+    assert (other.value, other.low, other.high) == pytest.approx(
+        (auroc.value, auroc.low, auroc.high), abs=0.01
+    )
+    assert once.design_effect == pytest.approx(1, abs=0.01)
+    assert often.design_effect == pytest.approx(4, abs=0.04)
+
+
+def test_copies_of_images_make_no_rank_surer():
+    records = [*naive_and_trained(), make("third", strength=0.007, seed=3)]
+    once, often = (board([copied(record, times) for record in records]) for times in (1, 4))
+
+    for one, many in zip(once.comparisons, often.comparisons, strict=True):
+        difference = many.difference
+        assert (difference.value, difference.low, difference.high) == ends(one.difference)
+        assert (many.p, many.p_adjusted) == pytest.approx((one.p, one.p_adjusted))
+    for one, many in zip(once.standings, often.standings, strict=True):
+        assert many.first_place == pytest.approx(one.first_place, abs=0.02)
+        if one.against_leader:
+            alone = many.against_leader.alone
+            assert (alone.value, alone.low, alone.high) == ends(one.against_leader.alone)
+
+
 def test_attack_success_leaves_clean_errors_out():
     record = full()
     clean, robust = record.clean_correct, record.robust("0.004")

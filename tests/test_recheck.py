@@ -66,6 +66,14 @@ def test_a_record_that_was_not_touched_holds(recorded):
             "its provenance lacks isolation, versions",
         ),
         (lambda body: body["protocol"].update(sha256="0" * 64), "it is of other attacks than are here"),
+        (
+            lambda body: body["provenance"].update(temperature=1.01 * body["provenance"]["temperature"]),
+            "it says that the scale of the logits is",
+        ),
+        (
+            lambda body: body["provenance"].update(temperature=float("nan")),
+            "it says that the scale of the logits is nan",
+        ),
     ],
 )
 def test_a_changed_figure_or_checksum_is_named(recorded, edit, told):
@@ -98,12 +106,11 @@ def test_rows_that_were_made_up_with_all_their_sums_do_not_survive_a_block_anew(
         lines(path, scans)
 
 
-def test_distances_that_contradict_the_margins_are_named(recorded):
+@pytest.mark.parametrize("farther", [np.inf, 1.01])
+def test_distances_that_contradict_the_margins_are_named(recorded, farther):
     path, scans = recorded
     record = Record.load(path)
-    unbroken = {
-        name: replace(each, linf=np.full_like(each.linf, np.inf)) for name, each in record.attacks.items()
-    }
+    unbroken = {name: replace(each, linf=each.linf * farther) for name, each in record.attacks.items()}
     assert not record.robust(record.headline).all()
     better = replace(record, attacks=unbroken).save(path.parent)
 

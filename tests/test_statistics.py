@@ -101,6 +101,19 @@ def test_copies_of_a_patient_s_image_add_no_certainty():
     assert often == once
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_copies_add_no_certainty_to_a_difference_either(balanced):
+    first, labels, patients = clustered(60)
+    second = np.roll(first, 7)
+
+    once, often = (
+        paired_difference(*(np.repeat(told, times) for told in (first, second, labels, patients)), balanced)
+        for times in (1, 5)
+    )
+
+    assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
+
+
 def test_below_twenty_patients_there_is_no_interval():
     def interval(patients):
         return accuracy_interval(
@@ -250,14 +263,15 @@ def test_where_all_images_agree_each_patient_counts_once():
     assert (found.low, found.high) == (pytest.approx(wilson(1, 40, 2.0227)[0], abs=1e-4), 1)
 
 
-def test_one_class_at_its_end_still_has_a_width():
-    # All diseased images right: resampling alone would take that for certain.
-    labels = np.repeat([0, 1], 60)
-    correct = np.concatenate([np.arange(60) % 2 == 0, np.ones(60, bool)])
+@pytest.mark.parametrize(("healthy", "t"), [(60, 2.001), (300, 1.968)])
+def test_one_class_at_its_end_still_has_a_width(healthy, t):
+    # All diseased images right: resampling alone would take that for certain, however much it knows of the others.
+    labels = np.repeat([0, 1], [healthy, 60])
+    correct = np.concatenate([np.arange(healthy) % 2 == 0, np.ones(60, bool)])
 
-    found = accuracy_interval(correct, labels, np.arange(120).astype(str), balanced=True)
+    found = accuracy_interval(correct, labels, np.arange(healthy + 60).astype(str), balanced=True)
 
-    low = wilson(0.5, 60, 2.001)[0], wilson(1, 60, 2.001)[0]
+    low = wilson(0.5, healthy, t)[0], wilson(1, 60, 2.001)[0]
     expected = 0.75 - ((0.5 - low[0]) ** 2 + (1 - low[1]) ** 2) ** 0.5 / 2
     assert found.low == pytest.approx(expected, abs=2e-3)
     assert found.value < found.high <= 1
@@ -286,6 +300,19 @@ def test_many_columns_have_the_intervals_of_each(balanced):
     found = accuracy_intervals(columns, labels, patients, balanced)
 
     assert found == [accuracy_interval(column, labels, patients, balanced) for column in columns.T]
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_columns_that_are_resampled_and_columns_that_are_not_keep_their_places(balanced):
+    draw = np.random.default_rng(5)
+    columns = draw.random((600, 6)) < np.array([0.99, 0.5, 1.0, 0.7, 0.0, 0.35])
+    labels, patients = draw.integers(0, 2, 600), np.repeat(np.arange(300), 2)
+
+    found = accuracy_intervals(columns, labels, patients, balanced)
+
+    assert found == [accuracy_interval(column, labels, patients, balanced) for column in columns.T]
+    for interval in found:
+        assert interval.low <= interval.value <= interval.high
 
 
 def test_no_images_have_no_share():
@@ -322,15 +349,19 @@ def test_whole_numbers_are_summed_exactly_whatever_holds_them():
     from benchmark.statistics import bootstrap as resamples
 
     sums = np.random.default_rng(0).integers(0, 40, (70, 3)).astype(float)
-    # Thirds are no whole numbers, and the last column is too large for the smaller kind.
-    other = np.column_stack([sums, sums[:, 0] / 3])
-    large = np.column_stack([sums, 1e6 * sums[:, 0]])
+    thirds = np.column_stack([sums, sums[:, 0] / 3])
 
     assert resamples.exact_kind(sums) == "float32"
-    assert resamples.exact_kind(other) == resamples.exact_kind(large) == "float64"
-    exact = np.concatenate(list(resamples.drawn(70))).astype(int) @ sums.astype(int)
-    assert (resamples.resampled_sums(sums) == exact).all()
-    assert (resamples.resampled_sums(large)[:, 3] == 1e6 * exact[:, 0]).all()
+    assert resamples.exact_kind(thirds) == "float64"
+    drawn = np.concatenate(list(resamples.drawn(70))).astype(int)
+    assert len(drawn) == resamples.RESAMPLES
+    assert (drawn.sum(1) == 70).all()
+    assert (resamples.resampled_sums(sums) == drawn @ sums.astype(int)).all()
+    # Each fits into the smaller kind, or has the sign that fits; a resample's sum of them does not.
+    for column in (1e6 * sums[:, 0], -1e6 * sums[:, 0], 2**20 + sums[:, 0]):
+        assert (
+            resamples.resampled_sums(np.column_stack([sums, column]))[:, 3] == drawn @ column.astype(int)
+        ).all()
 
 
 def test_many_pairs_agree_as_each_does_alone():

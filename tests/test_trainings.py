@@ -19,6 +19,7 @@ from benchmark import contract
 from benchmark.cli import main
 from benchmark.errors import DataError, SubmissionError
 from benchmark.evaluation import blocks, trainings
+from benchmark.evaluation.entry import entries
 from benchmark.evaluation.plan import unfinished
 from benchmark.evaluation.trainings import verify_trainings
 from benchmark.evidence.trainings import FurtherTraining, Trainings, spreads
@@ -80,6 +81,23 @@ def test_one_s_own_images_never_mix_trainings_of_two_tracks(make_submission):
 
     assert submission.further_seeds("ct", "phantom") == (1,)
     assert submission.further_seeds("ct", "/my/scans") == ()
+
+
+def test_an_entry_for_the_clinical_track_alone_is_none_of_the_phantom_s_unless_it_is_named(make_submission):
+    folder = make_submission()
+    more = MORE.format(modality="mri", seed=0, file="x.safetensors", sha256=64 * "0")
+    with (folder / "submission.toml").open("a") as file:
+        file.write(more + 'trained_on = "clinical"\n')
+
+    submission = read_submission(folder)
+
+    assert submission.modalities == ("ct", "mri")
+    assert [submission.modalities_of(track) for track in ("phantom", "clinical")] == [("ct",), ("mri",)]
+    assert entries("all") == [("tiny", "ct")]
+    assert entries("mri") == []
+    both = [("tiny", "ct"), ("tiny", "mri")]
+    # Who names it is told what it lacks; one's own images take weights of either track.
+    assert entries("all", only="tiny") == entries("all", "clinical") == entries("all", "/my/scans") == both
 
 
 def test_the_committed_entries_are_still_those_of_their_records():

@@ -29,7 +29,7 @@ from benchmark.evidence.runs import sign
 from benchmark.folders import attacks_folder
 from benchmark.forge.plan import PROTOCOL, TRACK, Job, place_attack
 from benchmark.protocol import Protocol, get_protocol
-from benchmark.record import Record
+from benchmark.record import Record, Validation
 from benchmark.record.files import table_sha256
 from benchmark.submission import SubmittedModel, load_submission
 from benchmark.threat_model import parse_epsilon
@@ -62,8 +62,7 @@ def receive(job: Job, returned: Path) -> Iterator[str]:
     complaints = [*own_complaints(record, body), *source_complaints(record, model, split, protocol.sha256)]
     complaints += list(_of_the_job(record, job))
     validation = load_split(job.modality, TRACK, "validation")
-    if record.validation and record.validation.sha256 != validation.sha256:
-        complaints.append("its validation margins are of other images than are here")
+    complaints += list(_of_validation(record.validation, validation))
     if complaints:
         raise DataError(f"what job {job.title} gave back does not hold: " + "; ".join(complaints))
     if not model.submission.code:
@@ -131,6 +130,20 @@ def _of_the_job(record: Record, job: Job) -> Iterator[str]:
         yield f"{len(record.missing)} of its blocks could not be computed ({str(record.missing[0].get('reason'))[:200]})"
     if not record.provenance.get("verified"):
         yield "it was made without isolation"
+
+
+def _of_validation(found: Validation | None, here: Split) -> Iterator[str]:
+    """Where validation margins, which thresholds and the clean claim rest on, are not of that whole part."""
+    if found is None or found.sha256 != here.sha256:
+        yield "its validation margins are of other images than are here, or there are none"
+        return
+    for what, theirs, ours in (
+        ("images", found.image_ids, here.image_ids),
+        ("patients", found.patient_ids, here.patient_ids),
+        ("labels", found.labels, here.labels),
+    ):
+        if list(theirs) != list(ours):
+            yield f"its validation rows have other {what} than that part, or not all of them in its order"
 
 
 def _seconds(path: Path) -> float | None:
