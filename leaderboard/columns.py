@@ -66,7 +66,7 @@ def _columns(table: Table) -> Iterator[Column]:
     yield Column("area", "Area over ε", AREA, lambda row: _percent(row.area), "%")
     yield Column("best", "Best known", BEST, _best, "%")
     yield Column("training", "Training", TRAINING, _training, look="text")
-    yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text")
+    yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text name")
     yield Column("verified", "Claimed, verified", VERIFIED, lambda row: _verified(table, row), look="text")
     yield Column("cost", "Cost", COST, _cost)
     yield Column("all", "Robust, all images", ALL, lambda row: _all(row, headline), "%", shown=False)
