@@ -63,7 +63,7 @@ def _columns(table: Table) -> Iterator[Column]:
     yield Column("clean", "Clean", CLEAN, lambda row: _share(row.clean), "%")
     yield Column("missed", "Missed disease, at least", MISSED, _missed, "%")
     yield Column("median", "Median minimal ε", MEDIAN, lambda row: _median(table, row))
-    yield Column("area", "Area over ε", AREA, lambda row: _percent(row.area), "%")
+    yield Column("area", "Area over ε", AREA, lambda row: _percent(row.area), "%", look="number slim")
     yield Column("best", "Best known", BEST, _best, "%")
     yield Column("training", "Training", TRAINING, _training, look="text")
     yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text name")
