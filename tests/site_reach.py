@@ -1,6 +1,6 @@
 """How far the site reaches: `python tests/site_reach.py 200` builds a board of 200 entries × 3 modalities and times it.
 
-Prints seconds and memory of the build, sizes, first paint and sorting in headless chromium; asserts nothing.
+Prints seconds and memory of the build, sizes, first paint, sorting and the ε slider in headless chromium; asserts nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,34 @@ from browser import CHROMIUM, address, large_board
 from test_leaderboard import write
 
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-SORT = """() => {
-  const button = document.querySelector('#board th[data-key="area"] .sort'), took = [];
+# Each gesture 21 times. `laid`: until the whole page is laid out; `drawn`: until the frame that shows it has been made.
+TIMES = """async gesture => {
+  const laid = [], drawn = [];
   for (let i = 0; i < 21; i++) {
     const begun = performance.now();
-    button.click();
+    gesture(i);
     document.body.offsetHeight;
-    took.push(performance.now() - begun);
+    laid.push(performance.now() - begun);
   }
-  return took;
+  for (let i = 0; i < 21; i++) {
+    drawn.push(await new Promise(done => requestAnimationFrame(() => {
+      const begun = performance.now(), after = new MessageChannel();
+      gesture(i);
+      after.port1.onmessage = () => done(performance.now() - begun);
+      after.port2.postMessage(null);
+    })));
+  }
+  return [laid, drawn];
 }"""
+GESTURES = {
+    "sorting by a number": "() => document.querySelector('#board th[data-key=\"area\"] .sort').click()",
+    "sorting by words": "() => document.querySelector('#board th[data-key=\"architecture\"] .sort').click()",
+    "moving along ε": """i => {
+      const slider = document.getElementById("epsilon");
+      slider.value = String(1 + i % 9);
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+    }""",
+}
 
 
 def main(entries: int) -> None:
@@ -72,15 +90,16 @@ def in_browser(site: Path) -> None:
             ):  # the page lets no string become a program, so nothing is waited for there
                 page.wait_for_timeout(20)
             paints.append(page.evaluate(PAINT))
-            took = page.evaluate(SORT)
-            page.close()
-        print(
-            f"first paint: best {min(paints):.0f} ms, median {statistics.median(paints):.0f} ms of {len(paints)}"
-        )
-        print(
-            f"sorting with layout: best {min(took):.0f} ms, median {statistics.median(took):.0f} ms of {len(took)}"
-        )
+        times = {name: page.evaluate(f"({TIMES})({gesture})") for name, gesture in GESTURES.items()}
+        print(f"first paint: {told(paints)}")
+        for name, (laid, drawn) in times.items():
+            print(f"{name}: laid out {told(laid)}; drawn {told(drawn)}")
         browser.close()
+
+
+def told(took: list[float]) -> str:
+    """The best and the median of several times in milliseconds."""
+    return f"best {min(took):.0f} ms, median {statistics.median(took):.0f} ms of {len(took)}"
 
 
 if __name__ == "__main__":

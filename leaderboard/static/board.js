@@ -18,18 +18,23 @@
   const FACETS = Object.keys(data.rows.length ? data.rows[0].facets : {});
   const robustAt = keys.indexOf("robust"), missedAt = keys.indexOf("missed"), forestAt = keys.indexOf("forest");
 
+  // Every row with all its cells. A column that is not chosen stands here alone: in the page each sort would move it, and a reader aloud
+  // would meet it in rows that wait to be laid out.
+  const lines = Array.from(table.rows, (row) => ({ row, cells: Array.from(row.cells) }));
   const entries = Array.from(body.rows, function (row, place) {
+    const cells = Array.from(row.cells);
     return {
-      row, place, ...data.rows[place],
-      name: row.cells[1].textContent.trim().toLowerCase(),
+      row, cells, place, ...data.rows[place],
+      name: cells[1].textContent.trim().toLowerCase(),
       text: row.textContent.toLowerCase(),
       unranked: row.classList.contains("unranked"),
-      rank: row.cells[0].innerHTML,
-      kept: [robustAt, missedAt, forestAt].map((at) => row.cells[at].innerHTML),
+      rank: cells[0].innerHTML,
+      kept: [robustAt, missedAt, forestAt].map((at) => cells[at].innerHTML),
     };
   });
+  const inWords = new Intl.Collator("en", { numeric: true });
   const plain = () => ({ sort: "rank", down: false, find: "", epsilon: headline, facets: {}, hidden: hiddenAtFirst() });
-  let view = plain(), drawnAt = headline;
+  let view = plain(), drawnAt = headline, drawnColumns = null;
 
   function hiddenAtFirst() {
     return new Set(data.columns.filter((column) => !column.shown).map((column) => column.key));
@@ -70,10 +75,11 @@
   // -- what the table shows ---------------------------------------------------------------
 
   function draw() {
-    const ordered = entries.slice().sort(compare);
-    if (ordered.some((entry, place) => body.rows[place] !== entry.row)) body.append(...ordered.map((entry) => entry.row));
+    const ordered = inOrder();
+    arrange(ordered);
+    const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
     for (const entry of entries) {
-      const hidden = !fits(entry);
+      const hidden = !fits(entry, words);
       if (entry.row.hidden !== hidden) entry.row.hidden = hidden;
     }
     drawEpsilon(ordered);
@@ -94,16 +100,28 @@
     return entry.sort[keys.indexOf(view.sort) - FIXED];
   }
 
+  function inOrder() {
+    const valued = entries.map((entry) => ({ entry, value: value(entry) }));
+    return valued.sort(compare).map(({ entry }) => entry);
+  }
+
   // What has no value stands last, whichever way the others run; equals keep the order of the board.
-  function compare(one, two) {
-    const a = value(one), b = value(two);
+  function compare({ entry: one, value: a }, { entry: two, value: b }) {
     if (a === null || b === null) return (a === null) - (b === null) || one.place - two.place;
-    const order = typeof a === "string" ? a.localeCompare(String(b), "en", { numeric: true }) : a - b;
+    const order = typeof a === "string" ? inWords.compare(a, String(b)) : a - b;
     return (view.down ? -order : order) || one.place - two.place;
   }
 
-  function fits(entry) {
-    const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
+  // Only rows that do not follow the one they should are moved.
+  function arrange(ordered) {
+    let next = null;
+    for (const { row } of ordered.slice().reverse()) {
+      if (row.nextElementSibling !== next) body.insertBefore(row, next);
+      next = row;
+    }
+  }
+
+  function fits(entry, words) {
     return words.every((word) => entry.text.includes(word))
       && Object.entries(view.facets).every(([facet, wanted]) => entry.facets[facet] === wanted);
   }
@@ -118,7 +136,7 @@
     let place = 0;
     for (const entry of ordered) {
       const [worst, low, high, missed] = entry.curve[view.epsilon];
-      const cells = entry.row.cells;
+      const cells = entry.cells;
       if (!away) {
         cells[0].innerHTML = entry.rank;
         [robustAt, missedAt, forestAt].forEach((at, which) => { cells[at].innerHTML = entry.kept[which]; });
@@ -149,11 +167,11 @@
   }
 
   function drawColumns() {
-    keys.forEach(function (key, at) {
-      const hidden = view.hidden.has(key);
-      if (heads[at].hidden === hidden && table.classList.contains("ready")) return;
-      for (const row of table.rows) if (row.cells[at]) row.cells[at].hidden = hidden;
-    });
+    const told = Array.from(view.hidden).sort().join();
+    if (told === drawnColumns) return;
+    drawnColumns = told;
+    const shown = keys.map((key) => !view.hidden.has(key));
+    for (const { row, cells } of lines) row.replaceChildren(...cells.filter((_, at) => shown[at]));
     table.classList.add("ready");
   }
 
