@@ -126,9 +126,7 @@ def _places(record: Record) -> np.ndarray:
     return Patients.named(record.patient_ids).of_image
 
 
-def _accuracies(
-    record: Record, epsilons: Sequence[str], right: np.ndarray
-) -> tuple[Accuracy, ...]:
+def _accuracies(record: Record, epsilons: Sequence[str], right: np.ndarray) -> tuple[Accuracy, ...]:
     labels, patients = record.labels, _places(record)
     balanced = accuracy_intervals(right, labels, patients, balanced=True)
     plain = accuracy_intervals(right, labels, patients)
