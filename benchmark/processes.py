@@ -59,7 +59,7 @@ def in_parallel(work: Callable[[In], Out], jobs: Iterable[In], workers: int) -> 
 def meanwhile(work: Callable[[In], object], jobs: Iterable[In], workers: int) -> Iterator[None]:
     """Have `work` done while what stands in the `with` goes on; what it finds it keeps, and what it raises is dropped.
 
-    Whatever is asked of as many workers afterwards waits for it. An interrupt or an error within stops the workers.
+    Whatever is asked of as many workers afterwards comes after it. An interrupt or an error within stops the workers.
     """
     with _executor(workers) as executor:
         here = _settings()

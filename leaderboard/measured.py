@@ -67,16 +67,17 @@ def measured(record: Record, folder: Path) -> Measured:
 def measured_meanwhile(asked: Sequence[tuple[Record, Path]]) -> Iterator[None]:
     """Have what the cache lacks of these records computed in other processes while what stands in the `with` goes on.
 
-    Of few records nothing is: starting processes costs more than they save.
+    Of few records nothing is, nor where there is one core: starting processes costs more than they save.
 
     Args:
         asked: records, each with its folder.
     """
-    if len(asked) < MANY:
+    parts = [(bootstrap.RESAMPLES, asked[k : k + PART]) for k in range(0, len(asked), PART)]
+    workers = worker_count(len(parts))
+    if len(asked) < MANY or workers == 1:
         yield
         return
-    parts = [(bootstrap.RESAMPLES, asked[k : k + PART]) for k in range(0, len(asked), PART)]
-    with meanwhile(_measure_all, parts, worker_count(len(parts))):
+    with meanwhile(_measure_all, parts, workers):
         yield
 
 
@@ -84,7 +85,8 @@ def _measure_all(job: tuple[int, Sequence[tuple[Record, Path]]]) -> None:
     # A worker's own module has the number that stands in its text.
     bootstrap.RESAMPLES, asked = job
     for record, folder in asked:
-        measured(record, folder)
+        if not _path(record, read_facts(record, folder)).exists():
+            measured(record, folder)
 
 
 def _path(record: Record, facts: dict[str, np.ndarray]) -> Path:
