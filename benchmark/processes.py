@@ -61,11 +61,15 @@ def meanwhile(work: Callable[[In], object], jobs: Iterable[In], workers: int) ->
 
     Whatever is asked of as many workers afterwards comes after it. An interrupt or an error within stops the workers.
     """
+    from threadpoolctl import threadpool_limits
+
     with _executor(workers) as executor:
         here = _settings()
         for job in jobs:
             executor.submit(_within, here, work, job)
-        yield
+        # The cores are the workers': a second thread here would wait for a core while it burns the other.
+        with threadpool_limits(1):
+            yield
 
 
 @contextmanager
