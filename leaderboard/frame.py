@@ -141,8 +141,8 @@ def rendered(
         if path in files:
             raise ValueError(f"two pages claim {path}")
         files[path] = content
-    for path in sorted((HERE / "static").iterdir()):
-        files[f"static/{path.name}"] = path.read_bytes()
+    for file in sorted((HERE / "static").iterdir()):
+        files[f"static/{file.name}"] = file.read_bytes()
     return files
 
 
