@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmark.errors import DataError
 from leaderboard.frame import rendered
+from leaderboard.measured import measured_meanwhile
 from leaderboard.pages import MAKERS
-from leaderboard.source import read_records, read_source
+from leaderboard.source import read_records, source_of
 from leaderboard.stamp import stamp
 from leaderboard.tracks import is_private
 
@@ -36,8 +37,11 @@ def build(results_root: Path, site: Path) -> Path:
     """
     results_root, site = Path(results_root).resolve(), Path(site).resolve()
     _check_site(results_root, site)
-    source = read_source(results_root)
-    made = [each for maker in MAKERS for each in maker(source)]
+    records, seconds = read_records(results_root)
+    homes = [(record, results_root / record.track / record.modality) for record in records]
+    with measured_meanwhile(homes):
+        source = source_of(results_root, records, seconds)
+        made = [each for maker in MAKERS for each in maker(source)]
     files = rendered(made, stamp(source), any(is_private(table.track) for table in source.tables))
     try:
         _replace_folder(site, files)

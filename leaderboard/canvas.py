@@ -47,7 +47,7 @@ class Canvas:
         """A line through points; broken where a number is not finite."""
         parts = []
         for points in _finite(np.asarray(x, float), np.asarray(y, float)):
-            parts.append("M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in self.place(*points)))
+            parts.append("M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in self.place(*points).tolist()))
         # Numbers and names of our own: nothing here is to be escaped, and a page has thousands of them.
         return Markup(
             f'<path class="stroke-{figures.series_class(series)}" d="{"".join(parts)}" fill="none" stroke-width="{width}" '
@@ -58,7 +58,7 @@ class Canvas:
         """The area between two lines, faint."""
         there = self.place(np.asarray(x, float), np.asarray(high, float))
         back = self.place(np.asarray(x, float), np.asarray(low, float))[::-1]
-        points = "L".join(f"{a:.1f} {b:.1f}" for a, b in np.concatenate([there, back]))
+        points = "L".join(f"{a:.1f} {b:.1f}" for a, b in np.concatenate([there, back]).tolist())
         return Markup(f'<path class="fill-{figures.series_class(series)}" d="M{points}z" opacity="0.16"/>')
 
     def steps(self, x: Points, y: Points, series: int, dash: int = 0) -> Markup:
@@ -74,13 +74,13 @@ class Canvas:
         return Markup(
             "".join(
                 f'<circle class="fill-{name}" cx="{a:.1f}" cy="{b:.1f}" r="{size:.1f}" opacity="0.85"/>'
-                for (a, b), size in zip(spots, sizes, strict=True)
+                for (a, b), size in zip(spots.tolist(), sizes.tolist(), strict=True)
             )
         )
 
     def bar(self, x: float, low: float, high: float, series: int) -> Markup:
         """An interval, upright."""
-        (a, top), (_, bottom) = self.place(np.array([x, x]), np.array([high, low]))
+        (a, top), (_, bottom) = self.place(np.array([x, x]), np.array([high, low])).tolist()
         name = figures.series_class(series)
         return Markup(f'<path class="stroke-{name}" d="M{a:.1f} {top:.1f}V{bottom:.1f}" stroke-width="1.3"/>')
 
@@ -101,7 +101,8 @@ def canvas(draw: Callable[[Any], None], size: tuple[float, float], anchor: str) 
     (axes,) = kept
     box = axes.get_position()
     width, height = 72 * size[0], 72 * size[1]
-    to_box = axes.transData - axes.transAxes
+    # Frozen: asked a thousand times, it need not look each time whether its axes have changed.
+    to_box = (axes.transData - axes.transAxes).frozen()
 
     def place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         inside = to_box.transform(np.column_stack([x, y]))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmark.processes import in_parallel, worker_count
 from leaderboard.paths import FEED, OVERVIEW
 from leaderboard.source import Source
 
@@ -44,7 +47,20 @@ class File:
     content: str | bytes
 
 
-Maker: TypeAlias = Callable[[Source], Iterable[Page | File]]
+@dataclass(frozen=True)
+class Batch:
+    """Pages without labels that are made and rendered together, in another process where there are many batches.
+
+    make: a function of a module. given: to it; what another process can be sent.
+    """
+
+    make: Callable[[Any], Iterable[Page]]
+    given: Any
+
+
+Maker: TypeAlias = Callable[[Source], Iterable[Page | File | Batch]]
+# Batches from which on starting workers costs less than they save.
+MANY = 6
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,18 @@ class Frame:
     stamp: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Site:
+    """What all pages have around them. named: the pages with labels, without their content."""
+
+    named: tuple[Page, ...]
+    stamp: tuple[tuple[str, str], ...]
+    private: bool
+    feed: str
+
+
 def rendered(
-    made: Sequence[Page | File], stamp: tuple[tuple[str, str], ...], private: bool
+    made: Sequence[Page | File | Batch], stamp: tuple[tuple[str, str], ...], private: bool
 ) -> dict[str, bytes]:
     """Path → content of every file of the site.
 
@@ -95,43 +121,67 @@ def rendered(
     Raises:
         ValueError: two of them claim one path.
     """
-    named = [each for each in made if isinstance(each, Page) and each.label]
+    pages = [each for each in made if isinstance(each, Page)]
+    kept = [each for each in made if isinstance(each, File)]
+    jobs = [each for each in made if isinstance(each, Batch)]
+    site = Site(
+        tuple(replace(each, content=None) for each in pages if each.label),
+        stamp,
+        private,
+        FEED if any(each.path == FEED for each in kept) else "",
+    )
+    files: dict[str, bytes] = {}
+    workers = worker_count(len(jobs)) if len(jobs) >= MANY else 1
+    parts = (
+        [(each.path, _bytes(each.content)) for each in kept],
+        [(each.path, _render(each, site)) for each in pages],
+        *in_parallel(_render_batch, ((each, site) for each in jobs), workers),
+    )
+    for path, content in chain.from_iterable(parts):
+        if path in files:
+            raise ValueError(f"two pages claim {path}")
+        files[path] = content
+    for file in sorted((HERE / "static").iterdir()):
+        files[f"static/{file.name}"] = file.read_bytes()
+    return files
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _render_batch(job: tuple[Batch, Site]) -> list[tuple[str, bytes]]:
+    batch, site = job
+    return [(each.path, _render(each, site)) for each in batch.make(batch.given)]
+
+
+def _render(page: Page, site: Site) -> bytes:
+    frame = _frame(page, site)
+    template = _environment().get_template(page.template)
+    return template.render(page=page.content, frame=frame, root=frame.root).encode()
+
+
+@cache
+def _environment() -> Environment:
     # Escaping is set by hand: select_autoescape does not know names that end in .html.j2.
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    files: dict[str, bytes] = {}
-    feed = FEED if any(each.path == FEED for each in made) else ""
-    for each in made:
-        if each.path in files:
-            raise ValueError(f"two pages claim {each.path}")
-        if isinstance(each, Page):
-            frame = _frame(each, named, stamp, private, feed)
-            text = environment.get_template(each.template).render(
-                page=each.content, frame=frame, root=frame.root
-            )
-            files[each.path] = text.encode()
-        else:
-            files[each.path] = each.content.encode() if isinstance(each.content, str) else each.content
-    for path in sorted((HERE / "static").iterdir()):
-        files[f"static/{path.name}"] = path.read_bytes()
-    return files
 
 
-def _frame(
-    page: Page, pages: Sequence[Page], stamp: tuple[tuple[str, str], ...], private: bool, feed: str
-) -> Frame:
+def _frame(page: Page, site: Site) -> Frame:
+    pages = site.named
     tracks = list(dict.fromkeys(each.track for each in pages if _is_board(each)))
     return Frame(
         path=page.path,
         root="../" * page.path.count("/"),
         title=page.title,
         description=page.description,
-        private=private,
+        private=site.private,
         sections=tuple(_link(each, page) for each in pages if each.label and not each.home),
         groups=tuple(
             Group(
@@ -144,8 +194,8 @@ def _frame(
             for each in pages
             if each.label and page.home and each.home == page.home
         ),
-        feed=feed,
-        stamp=stamp,
+        feed=site.feed,
+        stamp=site.stamp,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.errors import DataError
@@ -66,8 +66,12 @@ def check_current(records: Sequence[Record]) -> None:
         DataError: naming the records to make again.
     """
     stale: dict[tuple[str, int], list[str]] = defaultdict(list)
+    # Records of one protocol are many: today's is described once for all of them.
+    today = {
+        name: _today(name) for name in {str(record.protocol["name"]) for record in records} & set(PROTOCOLS)
+    }
     for record in records:
-        if record.protocol["name"] in PROTOCOLS and not _is_current(record):
+        if record.protocol["name"] in today and not _agrees(record, *today[record.protocol["name"]]):
             home = f"{record.track}/{record.modality}/{record.submission}"
             stale[record.protocol["name"], record.protocol["version"]].append(home)
     if stale:
@@ -90,12 +94,19 @@ def _images_identity(record: Record) -> str:
 
 
 def _is_current(record: Record) -> bool:
-    current = PROTOCOLS.get(record.protocol["name"])
-    if current is None:
-        return False
+    name = record.protocol["name"]
+    return name in PROTOCOLS and _agrees(record, *_today(name))
+
+
+def _today(name: str) -> tuple[dict[str, Any], str]:
+    """A protocol of this version as a record carries it, and its checksum."""
+    return PROTOCOLS[name].described(), PROTOCOLS[name].sha256
+
+
+def _agrees(record: Record, described: Mapping[str, Any], sha256: str) -> bool:
     # A record of an evaluation carries the checksum too, which the engine number is part of.
-    told = {"sha256": current.sha256} if "sha256" in record.protocol else {}
-    return current.described() | told == dict(record.protocol)
+    told = {"sha256": sha256} if "sha256" in record.protocol else {}
+    return {**described, **told} == dict(record.protocol)
 
 
 def _claim(alike: Sequence[Record]) -> tuple[bool, int, int, str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,13 +26,14 @@ from benchmark.evidence.facts import read_facts
 from benchmark.files import replace_file
 from benchmark.folders import cache_folder
 from benchmark.measures import Measures, measure
-from benchmark.processes import in_parallel, worker_count
+from benchmark.processes import meanwhile, worker_count
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.statistics import Estimate, accuracy_intervals, bootstrap
 from benchmark.statistics.patients import Patients
 
 MANY = 24  # records from which on starting workers costs less than they save
+PART = 20  # records that a worker is given at a time
 
 
 @dataclass(frozen=True)
@@ -62,29 +63,30 @@ def measured(record: Record, folder: Path) -> Measured:
     return found
 
 
-def measure_missing(asked: Iterable[tuple[Record, Path]]) -> None:
-    """Compute what the cache lacks of these records, in several processes where it is much; `measured` then has it.
+@contextmanager
+def measured_meanwhile(asked: Sequence[tuple[Record, Path]]) -> Iterator[None]:
+    """Have what the cache lacks of these records computed in other processes while what stands in the `with` goes on.
+
+    Of few records nothing is, nor where there is one core: starting processes costs more than they save.
 
     Args:
         asked: records, each with its folder.
-
-    Raises:
-        DataError: what is known of some images is damaged, or a worker was killed.
     """
-    missing = []
+    parts = [(bootstrap.RESAMPLES, asked[k : k + PART]) for k in range(0, len(asked), PART)]
+    workers = worker_count(len(parts))
+    if len(asked) < MANY or workers == 1:
+        yield
+        return
+    with meanwhile(_measure_all, parts, workers):
+        yield
+
+
+def _measure_all(job: tuple[int, Sequence[tuple[Record, Path]]]) -> None:
+    # A worker's own module has the number that stands in its text.
+    bootstrap.RESAMPLES, asked = job
     for record, folder in asked:
-        facts = read_facts(record, folder)
-        if not (path := _path(record, facts)).exists():
-            missing.append((path, record, facts, bootstrap.RESAMPLES))
-    if len(missing) >= MANY:
-        for path, found in in_parallel(_computed, missing, worker_count(len(missing))):
-            _keep(path, found)
-
-
-def _computed(job: tuple[Path, Record, dict[str, np.ndarray], int]) -> tuple[Path, bytes]:
-    path, record, facts, resamples = job
-    bootstrap.RESAMPLES = resamples  # a worker's own module has the number that stands in its text
-    return path, _reader().dump_json(Measured(measure(record, facts), _by_attack(record)))
+        if not _path(record, read_facts(record, folder)).exists():
+            measured(record, folder)
 
 
 def _path(record: Record, facts: dict[str, np.ndarray]) -> Path:

@@ -72,16 +72,15 @@ def key(table: Table, row: Row) -> str:
     return f"{table.track}/{table.modality.name}/{row.submission}"
 
 
-def read_source(results_root: Path) -> Source:
-    """Read every record under a folder and what stands beside it, and compute the tables.
+def source_of(results_root: Path, records: Sequence[Record], seconds: Mapping[str, float]) -> Source:
+    """Read what stands beside the records of a folder, and compute the tables.
 
     Args:
-        results_root: holds <track>/<modality>/<submission>.json.
+        results_root: holds <track>/<modality>/<submission>.json. records, seconds: as `read_records` reads them there.
 
     Raises:
         DataError: a file is damaged, records cannot be compared, or they answer another version of a protocol.
     """
-    records, seconds = read_records(results_root)
     best, runs = read_best_known(results_root, records), read_all_runs(results_root, records)
     trainings = read_all_trainings(results_root, records)
     tables = collect(records, seconds, best, runs, trainings, _claims(results_root, records))

@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from test_leaderboard import DOUBT, Reader, make, naive_and_trained, site_of, wr
 
 from benchmark.errors import DataError
 from benchmark.evidence.transfers import read_transfers
+from benchmark.processes import in_parallel
 from benchmark.statistics import accuracy_interval, bootstrap
 from leaderboard import figures
 from leaderboard.canvas import canvas
 from leaderboard.entry_figures import reliability
 from leaderboard.history import read_history
-from leaderboard.measured import measure_missing, measured
+from leaderboard.measured import measured, measured_meanwhile
 from leaderboard.training_log import training_figure
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -270,16 +272,42 @@ def test_every_figure_has_a_title_words_and_its_numbers(tmp_path: Path, submissi
         assert "style=" not in body
 
 
+def test_pages_made_by_several_processes_are_those_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
+    records = [make(f"entry-{seed}", seed=seed) for seed in range(4)]
+    alone = site_of(tmp_path / "alone", *records)
+    started = []
+    monkeypatch.setattr(
+        "leaderboard.frame.in_parallel",
+        lambda work, jobs, workers: started.append(workers) or in_parallel(work, jobs, workers),
+    )
+    monkeypatch.setattr("leaderboard.frame.MANY", 2)
+    monkeypatch.setattr("leaderboard.pages.entry.BATCH", 2)
+    monkeypatch.setenv("ONCOROBUST_WORKERS", "2")
+    monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "cache-of-several"))
+    several = site_of(tmp_path / "several", *records)
+    assert started == [2]
+    names = sorted(path.relative_to(alone) for path in alone.rglob("*.*"))
+    assert names == sorted(path.relative_to(several) for path in several.rglob("*.*"))
+    assert sum(name.name.startswith("entry-") for name in names) == 4
+    assert all((alone / name).read_bytes() == (several / name).read_bytes() for name in names)
+
+
 def test_several_processes_find_what_one_finds(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
     monkeypatch.setattr("leaderboard.measured.MANY", 2)
+    monkeypatch.setattr("leaderboard.measured.PART", 1)
     monkeypatch.setenv("ONCOROBUST_WORKERS", "2")
     records = [make(f"entry-{seed}", seed=seed) for seed in range(3)]
     monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "alone"))
     alone = [measured(record, tmp_path) for record in records]
 
     monkeypatch.setenv("ONCOROBUST_CACHE", str(tmp_path / "shared"))
-    measure_missing((record, tmp_path) for record in records)
+    with measured_meanwhile([(record, tmp_path) for record in records]):
+        pass
+    until = time.monotonic() + 120
+    while len(list((tmp_path / "shared").glob("figures/[!.]*"))) < 3 and time.monotonic() < until:
+        time.sleep(0.1)
     kept = sorted((tmp_path / "shared" / "figures").iterdir())
 
     assert [path.read_bytes() for path in kept] == [

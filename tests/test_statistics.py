@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from board_of_equals import coverage
+from scipy.special import ndtr, stdtrit
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import balanced_accuracy_score
 from statsmodels.regression.linear_model import OLS
@@ -21,8 +22,9 @@ from benchmark.statistics import (
     share_interval,
     wilson,
 )
+from benchmark.statistics import bootstrap as resamples
 from benchmark.statistics.agreement import agreement, agreements
-from benchmark.statistics.patients import Patients, clustered_share
+from benchmark.statistics.patients import Patients, clustered_share, clustered_shares
 
 
 def clustered(patients=40, seed=0):
@@ -196,6 +198,56 @@ def test_balanced_accuracy_is_scikit_learn_s():
     )
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_many_columns_at_once_are_each_column_alone(balanced):
+    _, labels, ids = clustered(60)
+    draw = np.random.default_rng(3)
+    # Nearly all right is Wilson's, half right is resampled, and some columns come twice.
+    columns = draw.random((len(labels), 6)) < [0.02, 0.3, 0.5, 0.7, 0.97, 1.0]
+    columns = np.column_stack([columns, columns[:, ::-1], np.zeros(len(labels), bool)])
+
+    found = accuracy_intervals(columns, labels, ids, balanced)
+
+    assert found == [accuracy_interval(column, labels, ids, balanced) for column in columns.T]
+    assert found[:6] == found[6:12][::-1]
+    assert len(set(found)) == 7
+
+
+def test_shares_of_many_columns_are_those_of_each():
+    draw = np.random.default_rng(0)
+    sizes = draw.integers(0, 5, 50)
+    counts = draw.binomial(sizes[:, None], [0.0, 0.1, 0.5, 1.0])
+
+    for column, found in zip(counts.T, clustered_shares(counts, sizes), strict=True):
+        alone = clustered_share(column, sizes)
+        assert (found.value, found.effective, found.freedom) == (alone.value, alone.effective, alone.freedom)
+        assert (found.residuals == alone.residuals).all()
+        assert found.variance == alone.variance
+        assert found.value == pytest.approx(column.sum() / sizes.sum())
+        assert found.squares == pytest.approx(
+            ((column - found.value * sizes)[sizes > 0] ** 2).sum() / sizes.sum() ** 2
+        )
+
+
+def test_a_patient_s_sums_are_the_same_bits_of_one_column_and_of_many():
+    draw = np.random.default_rng(0)
+    who, columns = Patients.named(draw.integers(0, 9, 70).astype(str)), draw.normal(size=(70, 5))
+
+    assert who.sums(columns).shape == (9, 5)
+    assert all((who.sums(columns)[:, k] == who.sums(columns[:, k])).all() for k in range(5))
+    assert who.sums(columns[:, 0]) == pytest.approx([columns[who.of_image == g, 0].sum() for g in range(9)])
+
+
+@pytest.mark.parametrize("many", [10_000, 999, 2])
+def test_ends_of_resamples_are_numpy_s_percentiles_to_the_last_bit(many):
+    columns = np.random.default_rng(many).normal(size=(many, 3))
+
+    for patients in (20, 33, 70, 500):
+        level = float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 0.975)))
+        expected = np.percentile(columns, [100 * level, 100 * (1 - level)], axis=0)
+        assert (np.array(resamples.percentiles(columns, patients)) == expected).all()
+
+
 def test_a_resampled_interval_is_a_little_wider_than_scipy_s_percentiles():
     values = np.random.default_rng(0).normal(size=40)
     other = bootstrap((values,), np.mean, method="percentile", n_resamples=10_000, rng=0).confidence_interval
@@ -332,8 +384,6 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(share, patients, liken
 
 
 def test_ten_thousand_resamples_of_a_thousand_images_and_fifty_columns_take_two_seconds():
-    from benchmark.statistics import bootstrap as resamples
-
     draw = np.random.default_rng(0)
     columns, labels = draw.random((1000, 50)) < 0.7, draw.integers(0, 2, 1000)
     resamples._counts.cache_clear()
@@ -346,8 +396,6 @@ def test_ten_thousand_resamples_of_a_thousand_images_and_fifty_columns_take_two_
 
 
 def test_whole_numbers_are_summed_exactly_whatever_holds_them():
-    from benchmark.statistics import bootstrap as resamples
-
     sums = np.random.default_rng(0).integers(0, 40, (70, 3)).astype(float)
     thirds = np.column_stack([sums, sums[:, 0] / 3])
 

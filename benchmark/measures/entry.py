@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,8 @@ def measure(record: Record, facts: Mapping[str, np.ndarray] | None = None) -> Me
     right = np.column_stack([clean, *(record.robust(epsilon) for epsilon in record.epsilons)])
     attacks = list(record.attacks)
     alone = np.column_stack([record.robust(headline, attack) for attack in attacks])
+    # The curve and the attacks at once: the same patients are drawn for all of them.
+    accuracies = _accuracies(record, [*grid, *[headline] * len(attacks)], np.column_stack([right, alone]))
     smallest, end = record.minimal_epsilon, record.epsilons[-1]
     validation = record.validation
     threshold = validation_threshold(validation.margins, validation.labels) if validation else None
@@ -105,8 +107,8 @@ def measure(record: Record, facts: Mapping[str, np.ndarray] | None = None) -> Me
         images=len(record.labels),
         patients=len(set(record.patient_ids)),
         positives=int((record.labels == 1).sum()),
-        curve=_accuracies(record, grid, right),
-        by_attack=dict(zip(attacks, _accuracies(record, [headline] * len(attacks), alone), strict=True)),
+        curve=accuracies[: len(grid)],
+        by_attack=dict(zip(attacks, accuracies[len(grid) :], strict=True)),
         area=area_under_curve(right, record.labels, who, record.epsilons),
         minimal_epsilon=quartiles(smallest, end),
         minimal_epsilon_of_right=quartiles(smallest[clean], end),
@@ -124,9 +126,7 @@ def _places(record: Record) -> np.ndarray:
     return Patients.named(record.patient_ids).of_image
 
 
-def _accuracies(
-    record: Record, epsilons: tuple[str, ...] | list[str], right: np.ndarray
-) -> tuple[Accuracy, ...]:
+def _accuracies(record: Record, epsilons: Sequence[str], right: np.ndarray) -> tuple[Accuracy, ...]:
     labels, patients = record.labels, _places(record)
     balanced = accuracy_intervals(right, labels, patients, balanced=True)
     plain = accuracy_intervals(right, labels, patients)

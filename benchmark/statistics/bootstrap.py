@@ -24,11 +24,16 @@ def resampled_sums(sums: np.ndarray) -> np.ndarray:
         sums: (G,) or (G, C) float64, each patient's.
 
     Returns:
-        (RESAMPLES,) or (RESAMPLES, C) float64.
+        (RESAMPLES,) or (RESAMPLES, C) float64, each column in one piece of memory.
     """
     kind = exact_kind(sums)
-    told = sums.astype(kind, copy=False)
-    return np.concatenate([draws @ told for draws in drawn(len(sums), kind)]).astype(np.float64, copy=False)
+    # Few columns against many resamples: the product is faster, and its columns lie as who looks for their ends wants them.
+    told = np.ascontiguousarray(sums.T, kind)
+    if len(sums) <= KEPT:
+        found = told @ _floating(len(sums), RESAMPLES, kind).T
+    else:
+        found = np.concatenate([told @ draws.T for draws in drawn(len(sums), kind)], axis=-1)
+    return found.astype(np.float64, copy=False).T
 
 
 def exact_kind(sums: np.ndarray) -> str:
@@ -56,10 +61,22 @@ def percentiles(resamples: np.ndarray, patients: int) -> tuple[np.ndarray, np.nd
     """
     level = float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 0.975)))
     ends = [100 * level, 100 * (1 - level)]
-    pick = np.nanpercentile if np.isnan(resamples).any() else np.percentile
-    # Each column in one piece of memory: to look for its ends is then twice as fast.
-    low, high = pick(np.ascontiguousarray(resamples.T), ends, axis=-1)
+    if np.isnan(resamples).any():
+        low, high = np.nanpercentile(np.ascontiguousarray(resamples.T), ends, axis=-1)
+        return low, high
+    # What np.percentile gives, to the last bit; whole columns sort faster than it parts them.
+    ordered = np.sort(np.ascontiguousarray(resamples.T), axis=-1)
+    low, high = (_between(ordered, (ordered.shape[-1] - 1) * (end / 100)) for end in ends)
     return low, high
+
+
+def _between(ordered: np.ndarray, place: float) -> np.ndarray:
+    """The number at a place between two of ascending numbers, from the nearer of them."""
+    below = int(place)
+    share = place - below
+    first, second = ordered[..., below], ordered[..., min(below + 1, ordered.shape[-1] - 1)]
+    step = second - first
+    return first + step * share if share < 0.5 else second - step * (1 - share)
 
 
 # Subsets of images bring numbers of patients of their own; 16 of 1,000 patients each are 320 MB.

@@ -119,5 +119,7 @@ def calibration_error(
     if who.count < MINIMUM_PATIENTS:
         return Estimate(value)
     drawn = resampled_sums(sums)
-    low, high = percentiles(np.abs(drawn[:, :BINS]).sum(1) / drawn[:, BINS], who.count)
+    # A resample's bins side by side, so that they are added in one order however they were drawn.
+    apart = np.abs(drawn[:, :BINS], order="C").sum(1)
+    low, high = percentiles(apart / drawn[:, BINS], who.count)
     return Estimate(value, max(0.0, 2 * value - float(high)), max(0.0, 2 * value - float(low)))

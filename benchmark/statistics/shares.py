@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 
 from benchmark.statistics.bootstrap import percentiles, resampled_sums
 from benchmark.statistics.estimate import MINIMUM_PATIENTS, Estimate
-from benchmark.statistics.patients import ClusteredShare, Patients, clustered_share
+from benchmark.statistics.patients import ClusteredShare, Patients, clustered_shares
 
 ENOUGH = 30  # effective images of the rarer answer from which on resampling covers what it should
 LEAST_FREEDOM = 10.0  # below it the estimate of the degrees of freedom is itself noise
@@ -54,16 +54,28 @@ def accuracy_intervals(
         correct: (N, C) bool. labels: (N,), 0 or 1. patients: N ids.
         balanced: mean of the two classes instead of all images alike.
     """
-    who, right = Patients.named(patients), np.asarray(correct, float)
-    classes = _classes(labels, balanced)
+    kinds, place = _distinct(np.asarray(correct, bool))
+    found = _accuracies(kinds, labels, Patients.named(patients), balanced)
+    return [found[each] for each in place]
+
+
+def _distinct(columns: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The columns that differ from all before them, and which of them each column is: many an attack changes nothing."""
+    places: dict[bytes, int] = {}
+    kinds = [places.setdefault(column.tobytes(), len(places)) for column in np.ascontiguousarray(columns.T)]
+    return columns[:, [kinds.index(kind) for kind in range(len(places))]], kinds
+
+
+def _accuracies(correct: np.ndarray, labels: np.ndarray, who: Patients, balanced: bool) -> list[Estimate]:
+    right, classes = correct.astype(float), _classes(labels, balanced)
     sizes = [who.sums(own.astype(float)) for own in classes]
     counts = [who.sums(right * own[:, None]) for own in classes]
     values = np.mean([c.sum(0) / s.sum() for c, s in zip(counts, sizes, strict=True)], axis=0)
     if who.count < MINIMUM_PATIENTS:
         return [Estimate(float(value)) for value in values]
     bounds: dict[int, tuple[float, float]] = {}
-    for column in range(len(values)):
-        shares = [clustered_share(c[:, column], s) for c, s in zip(counts, sizes, strict=True)]
+    by_class = [clustered_shares(c, s) for c, s in zip(counts, sizes, strict=True)]
+    for column, shares in enumerate(zip(*by_class, strict=True)):
         if any(share.effective * min(share.value, 1 - share.value) < ENOUGH for share in shares):
             bounds[column] = _put_together(shares, sizes)
     # What Wilson's interval answers is not resampled: on small splits that is nearly everything.
@@ -145,9 +157,9 @@ def _put_together(shares: Sequence[ClusteredShare], sizes: Sequence[np.ndarray])
         return clustered_wilson(shares[0])
     one, two = shares
     (low_1, high_1), (low_2, high_2) = clustered_wilson(one), clustered_wilson(two)
-    both = (sizes[0] > 0) & (sizes[1] > 0)
-    common = math.fsum(one.residuals[both[sizes[0] > 0]] * two.residuals[both[sizes[1] > 0]])
-    alone = math.sqrt(math.fsum(one.residuals**2) * math.fsum(two.residuals**2))
+    first, second = sizes[0] > 0, sizes[1] > 0
+    common = math.fsum((one.residuals[second[first]] * two.residuals[first[second]]).tolist())
+    alone = math.sqrt(one.squares * two.squares)
     together = common / alone if alone > 0 else 0.0
     value = (one.value + two.value) / 2
     below = _length(one.value - low_1, two.value - low_2, together) / 2
@@ -170,10 +182,12 @@ def _resampled(
     sums: Sequence[np.ndarray], sizes: Sequence[np.ndarray], patients: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile intervals of the mean over classes of the columns' shares: two (C,)."""
-    columns = sums[0].shape[1]
+    # One drawing for all classes: their sums first, then their sizes.
+    drawn = resampled_sums(np.column_stack([*sums, *sizes]))
+    columns, classes = sums[0].shape[1], len(sums)
     with np.errstate(invalid="ignore"):
-        means = []
-        for total, size in zip(sums, sizes, strict=True):
-            drawn = resampled_sums(np.column_stack([total, size]))
-            means.append(drawn[:, :columns] / drawn[:, columns:])
-        return percentiles(np.mean(means, axis=0), patients)
+        mean = sum(
+            drawn[:, columns * k : columns * (k + 1)] / drawn[:, [columns * classes + k]]
+            for k in range(classes)
+        )
+        return percentiles(np.asarray(mean) / classes, patients)

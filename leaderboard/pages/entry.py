@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmark.checks import CHECKS
 from benchmark.evidence.transfers import Transfers, read_transfers
 from benchmark.folders import submissions_folder
 from benchmark.measures import SPECIFICITY, SURE, Confidence, Measures
 from benchmark.record import Flag, Record
-from benchmark.statistics import MINIMUM_PATIENTS
+from benchmark.statistics import MINIMUM_PATIENTS, bootstrap
 from leaderboard import paths
 from leaderboard.card import card_facts, commands, hash_facts, run_facts, training_facts
 from leaderboard.entries import entry_view, title
 from leaderboard.entry_figures import EntryFigures
-from leaderboard.frame import File, Page
+from leaderboard.frame import Batch, Page
 from leaderboard.history import Change, History, read_history
-from leaderboard.measured import Measured, measure_missing, measured
+from leaderboard.measured import Measured, measured
 from leaderboard.pages.compare import compare_link
 from leaderboard.parts import Cell, Fact, Figure, Line, Numbers, share, three
 from leaderboard.source import Source, key
@@ -72,11 +73,14 @@ class EntryPage:
     uncommitted: bool
 
 
+BATCH = 20  # pages made together
+
+
 @dataclass(frozen=True)
 class _Board:
-    """What the pages of one table share."""
+    """What the pages of one table share. folder: of its records."""
 
-    source: Source
+    folder: Path
     table: Table
     figures: EntryFigures
     transfers: Transfers | None
@@ -84,23 +88,34 @@ class _Board:
     titles: Mapping[str, str]
 
 
-def pages(source: Source) -> Iterator[Page | File]:
+def pages(source: Source) -> Iterator[Batch]:
     """A page for each entry of each table."""
     history = read_history(source.results)
-    measure_missing((record, source.folder(table)) for table in source.tables for record in source.of(table))
     for table in source.tables:
         folder = source.folder(table)
+        # All comparisons of a large board are many, and none stands on an entry's page.
+        alone, where = (
+            replace(table, board=replace(table.board, comparisons=())),
+            f"{table.track}/{table.modality.name}/",
+        )
         shared = _Board(
-            source,
-            table,
-            EntryFigures(table),
+            folder,
+            alone,
+            EntryFigures(alone),
             read_transfers(folder, source.of(table)),
-            history,
+            {name: told for name, told in history.items() if name.startswith(where)},
             {row.submission: title(row) for row in table.rows},
         )
-        for place, row in enumerate(table.rows):
-            record = source.record(table, row)
-            yield _page(shared, place, record, measured(record, folder))
+        rows = [(place, source.record(table, row)) for place, row in enumerate(table.rows)]
+        for start in range(0, len(rows), BATCH):
+            yield Batch(_batch, (bootstrap.RESAMPLES, shared, rows[start : start + BATCH]))
+
+
+def _batch(given: tuple[int, _Board, Sequence[tuple[int, Record]]]) -> Iterator[Page]:
+    # Another process has the number that stands in the module's text.
+    bootstrap.RESAMPLES, shared, rows = given
+    for place, record in rows:
+        yield _page(shared, place, record, measured(record, shared.folder))
 
 
 def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
