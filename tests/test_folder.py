@@ -432,6 +432,16 @@ def test_images_of_several_depths_are_not_put_under_one_window(source):
         prepare(folder, [*rows, ("deep.png", 1, "Q")], window=Window(0, 60000))
 
 
+@pytest.mark.parametrize("byte", [b"\0", b"(", b" "])
+def test_a_numpy_file_with_a_damaged_head_is_a_sentence(tmp_path, byte):
+    path = tmp_path / "damaged.npy"
+    np.save(path, grey(16, 16))
+    path.write_bytes(path.read_bytes().replace(b"}", byte, 1))
+
+    with pytest.raises(DataError, match="cannot be read as NumPy"):
+        read_picture(path, "mri")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(st.data())
 def test_damaged_bytes_are_a_sentence_or_an_image(tmp_path, data):

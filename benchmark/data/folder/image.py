@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -181,7 +182,7 @@ def _tag(image: Image, number: int, default: int | None = None) -> Any:
 def _numpy(path: Path) -> Picture:
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # its head is a line of Python
         raise DataError(f"cannot be read as NumPy: {error}; write it again with numpy.save") from None
     if values.dtype.kind not in "iuf":
         raise DataError(f"holds {values.dtype}; expected numbers")
