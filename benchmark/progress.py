@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ def progress_bar(
     title: str, total: int, show: bool = True, news: News = lambda: ("", 0.0)
 ) -> Iterator[Advance]:
     """Show `title`, a bar, how many of `total`, time gone, time left and the news; nothing where no one watches."""
+    drawn = random.getstate()  # rich draws a number as it is imported, and the caller's are left alone
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -37,6 +39,7 @@ def progress_bar(
         TimeRemainingColumn,
     )
 
+    random.setstate(drawn)
     console = Console(file=sys.__stderr__)
     columns = (
         TextColumn("{task.description}"),
