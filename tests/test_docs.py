@@ -19,7 +19,7 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
 # Who runs the commands that a test cannot: .ci/run runs these and the suite, a training takes minutes.
 RUN_BY_CI = ("python3 -m venv", ".venv/bin/ruff", ".venv/bin/mypy")
-SUITE = ".venv/bin/pytest tests/"
+SUITE = ".venv/bin/pytest tests/ -n auto --dist loadfile"
 TRAINS = ".venv/bin/oncorobust train "
 
 
@@ -47,7 +47,7 @@ def test_the_command_runs(command, cache):
     here = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
 
     done = subprocess.run(
-        here, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        here, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200, check=False
     )
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
