@@ -134,11 +134,13 @@ class Record:
         """Share of images classified rightly with nothing done to them."""
         return float(self.clean_correct.mean())
 
-    @property
+    @cached_property
     def minimal_epsilon(self) -> np.ndarray:
         """(N,) float64: the smallest ‖δ‖∞ that broke the image; 0 if it was wrong clean, inf if nothing broke it."""
         smallest = np.min([result.linf for result in self.attacks.values()], axis=0, initial=np.inf)
-        return np.where(self.clean_correct, smallest, 0.0)
+        found = np.where(self.clean_correct, smallest, 0.0)
+        found.flags.writeable = False
+        return found
 
     def robust(self, epsilon: Decimal | str | float, attack: str | None = None) -> np.ndarray:
         """Which images stay right within ε, against one attack or (None) against all: (N,) bool.
