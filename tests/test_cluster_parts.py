@@ -17,7 +17,7 @@ from benchmark import load_submission, remote
 from benchmark.cli import main
 from benchmark.cluster import child, greeting, store
 from benchmark.cluster.address import Local, parse_address
-from benchmark.cluster.crew import _pieces, connected, gpus
+from benchmark.cluster.crew import Cluster, _pieces, connected, gpus
 from benchmark.cluster.line import Line, Lost
 from benchmark.cluster.order import block_order, job_of, protocol_of, written
 from benchmark.cluster.sealed import seal, unseal
@@ -402,6 +402,36 @@ def test_who_loses_its_workers_again_and_again_is_given_up():
     told = Line("tcp://127.0.0.1:8786", None, 1.0, 1.0).answer(Ended("error", error))
 
     assert told == {"trouble": "its worker was lost 3 times", "final": True}
+
+
+class LastFirst:
+    """A line whose futures end in the opposite order; it is its own future."""
+
+    def __init__(self):
+        self.greeted, self.waiting, self.asked_for = {"somebody"}, [], 0
+
+    def greet(self, asked):
+        return []
+
+    def submit_all(self, keys, asked, orders, priority):
+        self.asked_for = len(keys)
+        return [self] * len(keys)
+
+    def add_done_callback(self, ended):
+        self.waiting.append(ended)
+        if len(self.waiting) == self.asked_for:
+            for each in reversed(self.waiting):
+                each(self)
+
+    def answer(self, future):
+        return {"failure": "of the model"}
+
+
+def test_results_stand_in_the_order_of_what_was_asked(plan):
+    found = Cluster(LastFirst()).run(plan, plan.jobs, [], lambda number: None)
+
+    assert len(found) > 1
+    assert [each.block for each in found] == [job.block for job in plan.jobs]
 
 
 # -- a simulated farm ------------------------------------------------------------------------
