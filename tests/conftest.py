@@ -1,10 +1,6 @@
 """Every test keeps its files in a folder of its own, and never starts more than one process unasked."""
 
 import hashlib
-import os
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: threads of its own would be in the others' way
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

@@ -19,7 +19,7 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
 # Who runs the commands that a test cannot: .ci/run runs these and the suite, a training takes minutes.
 RUN_BY_CI = ("python3 -m venv", ".venv/bin/ruff", ".venv/bin/mypy")
-SUITE = ".venv/bin/pytest tests/ -n auto --dist loadfile"
+SUITE = ".venv/bin/pytest tests/"
 TRAINS = ".venv/bin/oncorobust train "
 
 
