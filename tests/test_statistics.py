@@ -418,3 +418,10 @@ def test_many_pairs_agree_as_each_does_alone():
     pairs = [(i, j) for i in range(12) for j in range(12)]
 
     assert agreements(right, pairs) == [agreement(right[:, i], right[:, j]) for i, j in pairs]
+    for (i, j), found in zip(pairs, agreements(right, pairs), strict=True):
+        one, two = right[:, i], right[:, j]
+        told = (found.both, found.first_alone, found.second_alone, found.neither)
+        assert told == ((one & two).sum(), (one & ~two).sum(), (~one & two).sum(), (~one & ~two).sum())
+        apart = found.first_alone + found.second_alone
+        expected = binomtest(found.first_alone, apart).pvalue if apart else 1.0
+        assert found.p == pytest.approx(expected, abs=1e-12)

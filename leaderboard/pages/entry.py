@@ -94,10 +94,8 @@ def pages(source: Source) -> Iterator[Batch]:
     for table in source.tables:
         folder = source.folder(table)
         # All comparisons of a large board are many, and none stands on an entry's page.
-        alone, where = (
-            replace(table, board=replace(table.board, comparisons=())),
-            f"{table.track}/{table.modality.name}/",
-        )
+        alone = replace(table, board=replace(table.board, comparisons=()))
+        where = f"{table.track}/{table.modality.name}/"
         shared = _Board(
             folder,
             alone,
