@@ -143,6 +143,55 @@ def test_a_process_killed_in_a_block_costs_that_block_a_second_try(tiny, tmp_pat
     )
 
 
+def test_a_block_kept_from_one_worker_goes_back_to_it_when_the_others_are_gone(
+    tiny, tmp_path, workers, somewhere_else
+):
+    whole = evaluated(tiny, tmp_path / "whole")
+    somewhere_else("second")
+    troubled, other = workers.start(), workers.start()
+
+    def gone(line):
+        told.append(line)
+        other.kill()
+
+    with workers.asked(2) as (cluster, told):
+        cluster.tell = gone
+        found = evaluated(
+            tiny,
+            tmp_path / "found",
+            crew=after(2, lambda: workers.computing(troubled).kill())(cluster.run),
+        )
+
+    assert found == whole
+    assert len(told) == 1
+    assert "asked for again" in told[0]
+
+
+def test_what_the_scheduler_forgets_is_asked_for_again(tiny, tmp_path, workers, somewhere_else, monkeypatch):
+    whole = evaluated(tiny, tmp_path / "whole")
+    somewhere_else("second")
+    workers.start()
+    asked_for = []
+
+    def but_one(line, keys, asked, orders, priority, submit_all=Line.submit_all):
+        asked_for.append(len(keys))
+        if len(asked_for) > 1:
+            return submit_all(line, keys, asked, orders, priority)
+        never = line.client.submit(print, workers=["tcp://127.0.0.1:9"])
+        return [never, *submit_all(line, keys[1:], asked, orders[1:], priority)]
+
+    monkeypatch.setattr(Line, "submit_all", but_one)
+
+    with workers.asked(patience=3.0) as (cluster, told):
+        found = evaluated(tiny, tmp_path / "found", crew=cluster.run)
+
+    assert found == whole
+    assert asked_for[1:] == [1]
+    assert told == [
+        f"the scheduler at {workers.url} has forgotten what it was asked for; looking for it for 3 s"
+    ]
+
+
 def test_a_block_that_hangs_is_stopped_and_computed_elsewhere(tiny, tmp_path, workers, somewhere_else):
     whole = evaluated(tiny, tmp_path / "whole")
     somewhere_else("second")

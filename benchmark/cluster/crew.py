@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmark.cluster.address import Local, parse_address
 from benchmark.cluster.certificates import security_of
-from benchmark.cluster.line import Line, Lost
+from benchmark.cluster.line import Forgotten, Line, Lost
 from benchmark.cluster.order import Order, Written, block_order, draw_order, written
 from benchmark.cluster.serve import configure, local_cluster
 from benchmark.errors import ClusterError, DataError
@@ -176,13 +176,13 @@ class Cluster:
                 for number, result in self._round(asked, waiting, priority):
                     results[number] = result
                     done(number)
-            except Lost:
-                self._find_again(len(results), len(pieces))
+            except Lost as lost:
+                self._find_again(lost, len(results), len(pieces))
         return [results[number] for number in range(len(pieces))]
 
-    def _find_again(self, finished: int, of: int) -> None:
+    def _find_again(self, lost: Lost, finished: int, of: int) -> None:
         line = self.line
-        self.tell(f"the scheduler at {line.url} is lost; looking for it for {line.patience:.0f} s")
+        self.tell(f"the scheduler at {line.url} {lost.told}; looking for it for {line.patience:.0f} s")
         line.hang_up()
         line.greeted.clear()
         try:
@@ -195,7 +195,7 @@ class Cluster:
             ) from None
 
     def _round(self, asked: Written, waiting: Sequence[Piece], priority: float) -> Iterator[tuple[int, Any]]:
-        """Ask for pieces until all are there, or the scheduler is lost."""
+        """Ask for pieces until all are there; Lost where the scheduler is, or what was asked of it."""
         ended: Queue[tuple[Piece, Any]] = Queue()
 
         def submit(piece: Piece) -> Any:
@@ -211,6 +211,7 @@ class Cluster:
             )
         )
         looked = seen = time.monotonic()
+        since: float | None = None  # nobody is at anything
         while kept:
             if time.monotonic() - looked > LOOK:
                 for sentence in self.line.look(asked):
@@ -218,6 +219,10 @@ class Cluster:
                 looked = time.monotonic()
                 seen = looked if self.line.greeted else seen
                 self._require_workers(looked - seen)
+                idle = self.line.idle() and ended.empty()
+                since = (since or looked) if idle else None
+                if since and looked - since > self.line.patience:
+                    raise Forgotten(f"{len(kept)} parts are waited for")
             try:
                 piece, future = ended.get(timeout=LOOK)
             except Empty:

@@ -18,6 +18,14 @@ from benchmark.errors import ClusterError
 class Lost(Exception):  # noqa: N818 - not an error: the scheduler is looked for
     """The scheduler does not answer."""
 
+    told = "is lost"
+
+
+class Forgotten(Lost):
+    """The scheduler answers, and no worker is at what it was asked for."""
+
+    told = "has forgotten what it was asked for"
+
 
 class Line:
     """To one scheduler. `greeted`: the workers that may take part in what is asked now."""
@@ -87,6 +95,10 @@ class Line:
             raise Lost(self.client.status)
         return answer
 
+    def idle(self) -> bool:
+        """Whether the scheduler has given no worker anything to do."""
+        return not any(self.asked(self.client.processing).values())
+
     # -- workers ------------------------------------------------------------------------------
 
     def greet(self, asked: Written) -> list[str]:
@@ -144,7 +156,8 @@ class Line:
     ) -> Any:
         """Ask for a piece of work; `ended` is told its future. Who is avoided gets it only where there is no other."""
         others = [address for address in self.greeted if address not in avoided]
-        restricted = {"workers": others} if avoided and others else {}
+        # Those others may leave before they come to it: then it may go anywhere, or it would wait for them for ever.
+        restricted = {"workers": others, "allow_other_workers": True} if avoided and others else {}
         future = self.asked(
             lambda: self.client.submit(
                 task.compute, order, list(asked.sums), self.limit, key=key, priority=priority, **restricted
