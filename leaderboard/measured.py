@@ -1,4 +1,4 @@
-"""Every figure of a record, computed once: intervals take a tenth of a second a record, and a board has hundreds.
+"""Every figure of a record, computed once: intervals take a fiftieth of a second a record, and a board has hundreds.
 
 What was computed is kept in the cache under the checksum of all that it follows from: the record's tables, the facts of
 its images, and the code of the statistics. Whatever changes of these, it is computed anew.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmark.errors import DataError
 from benchmark.record import Record
-from benchmark.statistics import Estimate, balanced_accuracy, paired_difference
+from benchmark.statistics import Estimate, balanced_accuracy, mean_intervals
 from benchmark.statistics.agreement import Agreement, agreement
 from benchmark.statistics.comparison import Comparison, compare
 from benchmark.statistics.power import planned_for, shown_difference
@@ -119,6 +119,15 @@ def board(records: Sequence[Record]) -> Board:
     ranks = rank_intervals(ranked, list(compared.values()))
     often = first_places(correct[:, :ranked], labels, patients) if ranked else np.zeros(0)
 
+    leader = ordered[0].submission if ranked else None
+    shown = [
+        (name, leader) for name in (r.submission for r in ordered[:ranked]) if leader not in (None, name)
+    ]
+    shown += [pair for pair in twins.items() if pair not in shown]
+    alone = _differences(verdicts, shown, labels, patients)
+    clean = {record.submission: record.clean_correct for record in records}
+    clean_alone = _differences(clean, list(twins.items()), labels, patients)
+
     def versus(entry: str, other: str) -> Versus | None:
         pair = places[entry], places[other]
         if pair[0] == pair[1]:
@@ -129,14 +138,12 @@ def board(records: Sequence[Record]) -> Board:
             entry,
             other,
             _turned(each.difference) if turned else each.difference,
-            paired_difference(verdicts[entry], verdicts[other], labels, patients, balanced=True),
+            alone[entry, other],
             each.p,
             each.p_adjusted,
             agreement(verdicts[entry], verdicts[other]),
         )
 
-    leader = ordered[0].submission if ranked else None
-    by_name = {record.submission: record for record in records}
     standings = [
         Standing(
             record.submission,
@@ -144,11 +151,7 @@ def board(records: Sequence[Record]) -> Board:
             float(often[place]) if place < ranked else None,
             versus(record.submission, leader) if leader and place < ranked else None,
             versus(record.submission, twins[record.submission]) if record.submission in twins else None,
-            paired_difference(
-                record.clean_correct, by_name[twins[record.submission]].clean_correct, labels, patients, True
-            )
-            if record.submission in twins
-            else None,
+            clean_alone[record.submission, twins[record.submission]] if record.submission in twins else None,
         )
         for place, record in enumerate(ordered)
     ]
@@ -165,6 +168,19 @@ def board(records: Sequence[Record]) -> Board:
         len(family),
         tuple(compared.values()),
     )
+
+
+def _differences(
+    verdicts: Mapping[str, np.ndarray],
+    pairs: Sequence[tuple[str, str]],
+    labels: np.ndarray,
+    patients: Sequence[str],
+) -> dict[tuple[str, str], Estimate]:
+    """Balanced accuracy of the first of each pair minus that of the second, each by itself."""
+    if not pairs:
+        return {}
+    apart = np.column_stack([verdicts[one].astype(float) - verdicts[other] for one, other in pairs])
+    return dict(zip(pairs, mean_intervals(apart, labels, patients, balanced=True), strict=True))
 
 
 def _ties(names: Sequence[str], compared: dict[tuple[int, int], Comparison]) -> tuple[tuple[str, ...], ...]:

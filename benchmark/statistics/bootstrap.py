@@ -14,6 +14,7 @@ from scipy.special import ndtr, stdtrit
 RESAMPLES = 10_000
 SEED = 1902
 CHUNK = 500  # resamples in memory at a time as floating numbers
+TAIL = 1.5  # standard deviations from the mean, beyond which a fifteenth of a normal sample lies
 KEPT = 200  # up to so many patients all of them stay in memory as floating numbers: 16 MB, of which there are four
 
 
@@ -64,19 +65,39 @@ def percentiles(resamples: np.ndarray, patients: int) -> tuple[np.ndarray, np.nd
     if np.isnan(resamples).any():
         low, high = np.nanpercentile(np.ascontiguousarray(resamples.T), ends, axis=-1)
         return low, high
-    # What np.percentile gives, to the last bit; whole columns sort faster than it parts them.
-    ordered = np.sort(np.ascontiguousarray(resamples.T), axis=-1)
-    low, high = (_between(ordered, (ordered.shape[-1] - 1) * (end / 100)) for end in ends)
+    columns = np.ascontiguousarray(resamples.T)
+    low, high = (_percentile(columns, (len(resamples) - 1) * (end / 100)) for end in ends)
     return low, high
 
 
-def _between(ordered: np.ndarray, place: float) -> np.ndarray:
-    """The number at a place between two of ascending numbers, from the nearer of them."""
+def _percentile(columns: np.ndarray, place: float) -> np.ndarray:
+    """The number at a place between two of each row's ascending numbers: what np.percentile gives, to the last bit."""
+    last = columns.shape[-1] - 1
     below = int(place)
     share = place - below
-    first, second = ordered[..., below], ordered[..., min(below + 1, ordered.shape[-1] - 1)]
+    if 2 * below < last:
+        ordered = _smallest(columns, min(below + 2, last + 1))
+        first, second = ordered[..., below], ordered[..., min(below + 1, last)]
+    else:
+        # From the largest down.
+        ordered = -_smallest(-columns, last - below + 1)
+        first, second = ordered[..., last - below], ordered[..., max(last - below - 1, 0)]
     step = second - first
     return first + step * share if share < 0.5 else second - step * (1 - share)
+
+
+def _smallest(columns: np.ndarray, count: int) -> np.ndarray:
+    """Each row's `count` smallest numbers, ascending: (…, count).
+
+    Ends of an interval are few of many: what lies above a bound that leaves enough below it need not be sorted, which is
+    four times as fast as sorting all.
+    """
+    bounds = columns.mean(-1) - TAIL * columns.std(-1)
+    found = np.empty((*columns.shape[:-1], count))
+    for place in np.ndindex(columns.shape[:-1]):
+        few = columns[place][columns[place] < bounds[place]]
+        found[place] = np.sort(few if len(few) >= count else columns[place])[:count]
+    return found
 
 
 # Subsets of images bring numbers of patients of their own; 16 of 1,000 patients each are 320 MB.
@@ -97,7 +118,7 @@ def _counts(patients: int, resamples: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _floating(patients: int, resamples: int, kind: str) -> np.ndarray:
-    """The same as numbers that a matrix product takes: (resamples, patients) of `kind`."""
-    counts = _counts(patients, resamples).astype(kind)
+    """The same as numbers that a matrix product takes: (resamples, patients) of `kind`, a patient's in one piece."""
+    counts = _counts(patients, resamples).astype(kind, order="F")
     counts.flags.writeable = False
     return counts

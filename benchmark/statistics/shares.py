@@ -15,6 +15,7 @@ from benchmark.statistics.patients import ClusteredShare, Patients, clustered_sh
 ENOUGH = 30  # effective images of the rarer answer from which on resampling covers what it should
 LEAST_FREEDOM = 10.0  # below it the estimate of the degrees of freedom is itself noise
 NORMAL = 1.959964
+AT_ONCE = 100  # columns of means that are resampled together: 24 MB of resamples
 
 
 def balanced_accuracy(correct: np.ndarray, labels: np.ndarray) -> float:
@@ -54,10 +55,12 @@ def accuracy_intervals(
         correct: (N, C) bool. labels: (N,), 0 or 1. patients: N ids.
         balanced: mean of the two classes instead of all images alike.
     """
-    # Many an attack changes nothing, so columns repeat.
-    kinds, place = np.unique(np.asarray(correct, bool), axis=1, return_inverse=True)
-    found = _accuracies(kinds, labels, Patients.named(patients), balanced)
-    return [found[each] for each in place.ravel()]
+    # Many an attack changes nothing, so columns repeat; bytes are told apart fifty times as fast as by np.unique.
+    columns = np.ascontiguousarray(np.asarray(correct, bool).T)
+    kinds = {column.tobytes(): place for place, column in enumerate(columns)}
+    different = columns[list(kinds.values())].T
+    found = dict(zip(kinds, _accuracies(different, labels, Patients.named(patients), balanced), strict=True))
+    return [found[column.tobytes()] for column in columns]
 
 
 def _accuracies(correct: np.ndarray, labels: np.ndarray, who: Patients, balanced: bool) -> list[Estimate]:
@@ -114,14 +117,29 @@ def mean_interval(
     Args:
         values: (N,) of any size and sign. labels, patients, balanced: as in `accuracy_interval`.
     """
-    values = np.asarray(values, float)
-    value = balanced_accuracy(values, labels) if balanced else float(values.mean())
+    return mean_intervals(np.asarray(values, float)[:, None], labels, patients, balanced)[0]
+
+
+def mean_intervals(
+    values: np.ndarray, labels: np.ndarray, patients: Sequence[str] | np.ndarray, balanced: bool = False
+) -> list[Estimate]:
+    """Means of many columns of numbers of the same images, all from the same resampled patients.
+
+    Args:
+        values: (N, C) of any size and sign. labels, patients, balanced: as in `accuracy_interval`.
+    """
     who, classes = Patients.named(patients), _classes(labels, balanced)
+    means = [balanced_accuracy(each, labels) if balanced else float(each.mean()) for each in values.T.copy()]
     if who.count < MINIMUM_PATIENTS:
-        return Estimate(value)
-    sums = [who.sums((values * own)[:, None]) for own in classes]
-    low, high = _resampled(sums, [who.sums(own.astype(float)) for own in classes], who.count)
-    return Estimate(value, float(low[0]), float(high[0]))
+        return [Estimate(mean) for mean in means]
+    sizes = [who.sums(own.astype(float)) for own in classes]
+    found: list[Estimate] = []
+    for start in range(0, len(means), AT_ONCE):
+        part = values[:, start : start + AT_ONCE]
+        low, high = _resampled([who.sums(part * own[:, None]) for own in classes], sizes, who.count)
+        ends = zip(low.tolist(), high.tolist(), strict=True)
+        found += [Estimate(mean, *each) for mean, each in zip(means[start:], ends, strict=False)]
+    return found
 
 
 def wilson(share: float, count: float, z: float = NORMAL) -> tuple[float, float]:
