@@ -20,6 +20,7 @@ from benchmark.statistics import (
     balanced_accuracy,
     paired_difference,
     share_interval,
+    shares,
     wilson,
 )
 from benchmark.statistics import bootstrap as resamples
@@ -240,12 +241,28 @@ def test_a_patient_s_sums_are_the_same_bits_of_one_column_and_of_many():
 
 @pytest.mark.parametrize("many", [10_000, 999, 2])
 def test_ends_of_resamples_are_numpy_s_percentiles_to_the_last_bit(many):
-    columns = np.random.default_rng(many).normal(size=(many, 3))
+    draw = np.random.default_rng(many)
+    even, far = (
+        draw.normal(size=(many, 3)),
+        draw.pareto(1, size=many),
+    )  # of `far` hardly any lie far below the mean
+    columns = np.column_stack([even, far, -far, draw.random(many) < 0.5, np.zeros(many)])
 
     for patients in (20, 33, 70, 500):
         level = float(ndtr(-np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, 0.975)))
         expected = np.percentile(columns, [100 * level, 100 * (1 - level)], axis=0)
         assert (np.array(resamples.percentiles(columns, patients)) == expected).all()
+
+
+def test_many_means_at_once_are_those_of_each_alone(monkeypatch):
+    monkeypatch.setattr(shares, "AT_ONCE", 2)
+    draw = np.random.default_rng(0)
+    values, labels, patients = draw.integers(-1, 2, (60, 5)), np.arange(60) % 2, np.arange(60) // 2
+
+    for balanced in (False, True):
+        found = shares.mean_intervals(values, labels, patients, balanced)
+        assert found == [shares.mean_interval(each, labels, patients, balanced) for each in values.T]
+        assert len(set(found)) == 5
 
 
 def test_a_resampled_interval_is_a_little_wider_than_scipy_s_percentiles():
