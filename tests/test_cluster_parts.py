@@ -17,10 +17,11 @@ from benchmark import load_submission, remote
 from benchmark.cli import main
 from benchmark.cluster import child, greeting, store
 from benchmark.cluster.address import Local, parse_address
-from benchmark.cluster.crew import Cluster, _pieces, connected, gpus
+from benchmark.cluster.crew import Cluster, _pieces, connected
 from benchmark.cluster.line import Line, Lost
 from benchmark.cluster.order import block_order, job_of, protocol_of, written
 from benchmark.cluster.sealed import seal, unseal
+from benchmark.cluster.serve import gpus
 from benchmark.cluster.simulate import Costs, simulate
 from benchmark.errors import BenchmarkError, ClusterError, DataError, SubmissionError
 from benchmark.evaluation.health import FreshJob, run_fresh_job

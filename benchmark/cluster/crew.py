@@ -8,7 +8,6 @@ lost is looked for, and whatever has no file yet is asked for again: files that 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from benchmark.cluster.address import Local, parse_address
 from benchmark.cluster.certificates import security_of
 from benchmark.cluster.line import Forgotten, Line, Lost
 from benchmark.cluster.order import Order, Written, block_order, draw_order, written
-from benchmark.cluster.serve import configure, local_cluster
+from benchmark.cluster.serve import configure, gpus, local_cluster
 from benchmark.errors import ClusterError, DataError
 from benchmark.evaluation.blocks import Failure, Job, load_block
 from benchmark.evaluation.health import FreshJob, FreshMargins, run_fresh_job
@@ -110,26 +109,6 @@ def _dialled(line: Line, workers: int, tell: Tell) -> Iterator[Cluster]:
         yield Cluster(line, tell)
     finally:
         line.hang_up()
-
-
-def gpus(workers: int, device: str) -> list[str]:
-    """The GPU of each worker on this machine, by CUDA_VISIBLE_DEVICES; none where the CPU computes.
-
-    Raises:
-        ClusterError: there are fewer GPUs than workers.
-    """
-    if device != "cuda":
-        return []
-    import torch
-
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    found = named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
-    if workers > len(found):
-        raise ClusterError(
-            f"local:{workers} asks for {workers} workers, one GPU each, and there are {len(found)}; ask for "
-            f"local:{len(found)}"
-        )
-    return found[:workers]
 
 
 class Cluster:

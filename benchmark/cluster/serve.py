@@ -163,6 +163,26 @@ def _told_to_stop() -> asyncio.Event:
     return over
 
 
+def gpus(workers: int, device: str) -> list[str]:
+    """The GPU of each worker on this machine, by CUDA_VISIBLE_DEVICES; none where the CPU computes.
+
+    Raises:
+        ClusterError: there are fewer GPUs than workers.
+    """
+    if device != "cuda":
+        return []
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    found = named.split(",") if named else [str(number) for number in range(torch.cuda.device_count())]
+    if workers > len(found):
+        raise ClusterError(
+            f"local:{workers} asks for {workers} workers, one GPU each, and there are {len(found)}; ask for "
+            f"local:{len(found)}"
+        )
+    return found[:workers]
+
+
 @contextmanager
 def local_cluster(workers: int, gpus: Sequence[str] = ()) -> Iterator[tuple[str, Path, str]]:
     """A scheduler in this process, and so many workers on this machine, who go when it goes.
