@@ -48,12 +48,14 @@ class Piece:
     order: Order
     subject: Job | FreshJob
     attempts: int = 0
+    asked: int = 0  # times
     avoided: set[str] = field(default_factory=set)
+    bound: set[str] = field(default_factory=set)  # to these workers; empty where it may go anywhere
 
     @property
     def key(self) -> tuple[str, int]:
         """Its name at the scheduler: the same whoever asks, so that two who ask share the answer."""
-        again = f"-again-{self.attempts}" if self.attempts else ""
+        again = f"-again-{self.asked}" if self.asked else ""
         number = self.subject.block if isinstance(self.subject, Job) else self.subject.draw.seed
         return f"{self.kind}-{self.order['evaluation'][:16]}{again}", number
 
@@ -178,8 +180,10 @@ class Cluster:
         ended: Queue[tuple[Piece, Any]] = Queue()
 
         def submit(piece: Piece) -> Any:
+            piece.asked += 1
+            piece.bound = self.line.greeted - piece.avoided if piece.avoided else set()
             told = partial(_put, ended, piece)
-            return self.line.submit(piece.key, asked, piece.order, priority, piece.avoided, told)
+            return self.line.submit(piece.key, asked, piece.order, priority, piece.bound, told)
 
         # A future that nobody holds is forgotten.
         kept = dict(
@@ -198,6 +202,11 @@ class Cluster:
                 looked = time.monotonic()
                 seen = looked if self.line.greeted else seen
                 self._require_workers(looked - seen)
+                for piece in waiting:
+                    if piece.number in kept and piece.bound and piece.bound.isdisjoint(self.line.greeted):
+                        # It would wait for those who are gone for ever.
+                        self.line.take_back(kept[piece.number])
+                        kept[piece.number] = submit(piece)
                 idle = self.line.idle() and ended.empty()
                 since = (since or looked) if idle else None
                 if since and looked - since > self.line.patience:
@@ -206,6 +215,8 @@ class Cluster:
                 piece, future = ended.get(timeout=LOOK)
             except Empty:
                 continue
+            if kept.get(piece.number) is not future:
+                continue  # taken back
             result, over = self._judged(piece, self.line.answer(future))
             if over:
                 del kept[piece.number]
@@ -220,6 +231,7 @@ class Cluster:
             [piece.key for piece in waiting], asked, [piece.order for piece in waiting], priority
         )
         for piece, future in zip(waiting, futures, strict=True):
+            piece.bound = set()
             future.add_done_callback(partial(_put, ended, piece))
         return futures
 

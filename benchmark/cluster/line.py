@@ -151,13 +151,12 @@ class Line:
         asked: Written,
         order: dict[str, Any],
         priority: float,
-        avoided: set[str],
+        bound: set[str],
         ended: Callable[[Any], None],
     ) -> Any:
-        """Ask for a piece of work; `ended` is told its future. Who is avoided gets it only where there is no other."""
-        others = [address for address in self.greeted if address not in avoided]
-        # Those others may leave before they come to it: then it may go anywhere, or it would wait for them for ever.
-        restricted = {"workers": others, "allow_other_workers": True} if avoided and others else {}
+        """Ask for a piece of work; `ended` is told its future. bound: to these workers alone, anywhere if empty."""
+        # Not a preference (allow_other_workers): whoever has nothing to do steals what is only preferred elsewhere.
+        restricted = {"workers": sorted(bound)} if bound else {}
         future = self.asked(
             lambda: self.client.submit(
                 task.compute, order, list(asked.sums), self.limit, key=key, priority=priority, **restricted
@@ -165,6 +164,10 @@ class Line:
         )
         future.add_done_callback(ended)
         return future
+
+    def take_back(self, future: Any) -> None:
+        """Ask for something no more."""
+        self.asked(future.cancel)
 
     def submit_all(
         self,
