@@ -154,13 +154,12 @@ def test_a_block_kept_from_one_worker_goes_back_to_it_when_the_others_are_gone(
         told.append(line)
         other.kill()
 
-    with workers.asked(2) as (cluster, told):
+    def stop():
+        os.kill(workers.computing(troubled).pid, signal.SIGSTOP)  # killed between two blocks it would cost none
+
+    with workers.asked(2, limit=20.0) as (cluster, told):
         cluster.tell = gone
-        found = evaluated(
-            tiny,
-            tmp_path / "found",
-            crew=after(2, lambda: workers.computing(troubled).kill())(cluster.run),
-        )
+        found = evaluated(tiny, tmp_path / "found", crew=after(2, stop)(cluster.run))
 
     assert found == whole
     assert len(told) == 1

@@ -15,9 +15,9 @@ from benchmark.cluster.certificates import make_certificates
 from benchmark.processes import OWN_COMMAND
 
 SHORT = {
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "20s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s",
 }
 
 
