@@ -20,6 +20,7 @@ from benchmark.cli_json import EXIT_CODES, INTERRUPTED, SUBMISSION, Answering, f
 from benchmark.cli_paper import paper
 from benchmark.cli_train import study, train
 from benchmark.errors import BenchmarkError
+from benchmark.kernels import fix_kernels
 
 
 class _Sentences(Answering):
@@ -40,6 +41,7 @@ class _Sentences(Answering):
 @click.version_option(package_name="oncorobust")
 def main() -> None:
     """Can a deep model of oncologic images be trusted when pixels move a little?"""
+    fix_kernels()
 
 
 @main.command()

@@ -24,7 +24,7 @@ from benchmark.modality import MODALITIES
     type=click.Choice(["cpu", "cuda", "auto"]),
     default="cpu",
     show_default=True,
-    help="Weights are the same every time on one kind of device.",
+    help="Weights are the same every time on one of them.",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew where an earlier run was interrupted.")
 @click.option(

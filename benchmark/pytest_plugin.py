@@ -15,6 +15,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.isolation.choices import CHOICES
+from benchmark.kernels import fix_kernels
 from benchmark.modality import MODALITIES
 from benchmark.protocol import PROTOCOLS
 
@@ -68,6 +69,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def _cases(config: pytest.Config) -> list[tuple[str, str]]:
+    fix_kernels()  # here are entries to evaluate, and torch was asked nothing yet
     from benchmark.evaluation.entry import entries
     from benchmark.folders import submissions_folder
 

@@ -22,6 +22,7 @@ FLOORS = {
     "benchmark.allocator": 0,
     "benchmark.processes": 0,
     "benchmark.robustbench_import": 0,
+    "benchmark.kernels": 0,
     "benchmark.protocol": 1,
     "benchmark.record": 1,
     "benchmark.statistics": 1,

@@ -155,7 +155,9 @@ def test_a_block_kept_from_one_worker_goes_back_to_it_when_the_others_are_gone(
         other.kill()
 
     def stop():
-        os.kill(workers.computing(troubled).pid, signal.SIGSTOP)  # killed between two blocks it would cost none
+        os.kill(
+            workers.computing(troubled).pid, signal.SIGSTOP
+        )  # killed between two blocks it would cost none
 
     with workers.asked(2, limit=20.0) as (cluster, told):
         cluster.tell = gone

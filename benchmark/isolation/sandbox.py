@@ -20,13 +20,14 @@ from pathlib import Path
 from benchmark.errors import IsolationError
 from benchmark.isolation.choices import BUBBLEWRAP, CHOICES, NONE
 from benchmark.isolation.filter import program
+from benchmark.kernels import KERNELS
 
 OURS = Path(__file__).resolve().parents[1]  # benchmark/
 READ_INSIDE = ("__init__.py", "errors.py", "allocator.py", "robustbench_import.py", "isolation", "models")
 DEVICES = Path("/dev")
 HARNESS, SUBMISSION = "/harness", "/submission"
 # What changes the last bits of a result, or names the GPU: the only settings of the harness that a worker is told.
-TOLD = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES")
+TOLD = (*KERNELS, "CUDA_VISIBLE_DEVICES")
 ALWAYS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

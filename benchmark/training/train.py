@@ -1,4 +1,4 @@
-"""From seeds to weights: the same command gives the same file on the same kind of processor."""
+"""From seeds to weights: the same command gives the same file, on processors with AVX2 and on GPUs of one kind."""
 
 from __future__ import annotations
 
