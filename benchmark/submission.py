@@ -100,10 +100,15 @@ class Submission:
     def described(self) -> dict[str, Any]:
         """What a record and a page say of it, as plain data."""
         file = self.file
-        given = {"paper": file.paper, "code": file.code, "supersedes": file.supersedes}
+        given: dict[str, Any] = {"paper": file.paper, "code": file.code, "supersedes": file.supersedes}
+        given |= {
+            "architecture_options": file.architecture_options,
+            "input": file.input.model_dump(mode="json", exclude_defaults=True),
+            "packages": list(file.packages),
+        }
         if file.division != "closed":
             given["division"] = file.division
-        return {name: text for name, text in given.items() if text} | {
+        return {name: value for name, value in given.items() if value} | {
             "title": file.title,
             "kind": file.kind,
             "authors": list(file.authors),

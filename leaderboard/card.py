@@ -21,6 +21,7 @@ NAMES = {
     "architecture_options": "options of the architecture",
     "naive_twin": "naive twin",
     "input": "input",
+    "packages": "packages of its code",
     "paper": "paper",
     "code": "code",
 }

@@ -316,3 +316,15 @@ def test_several_processes_find_what_one_finds(tmp_path, monkeypatch):
     assert len(kept) == 3
     monkeypatch.setattr("leaderboard.measured.measure", None)  # all is there: nothing is computed again
     assert [measured(record, tmp_path) for record in records] == alone
+
+
+def test_what_is_done_to_an_image_and_what_its_code_needs_is_told(tmp_path: Path) -> None:
+    entry = make(
+        "a-large-one", strength=0.01, seed=1, input={"channels": 3, "resize": 224}, packages=["monai"]
+    )
+    html = page(site_of(tmp_path, entry), "phantom/ct/a-large-one.html")
+
+    told = [" ".join(cell.split()) for row in Reader(html).rows for cell in row] + [" ".join(html.split())]
+    assert any("channels: 3" in text and "resize: 224" in text for text in told)
+    assert "packages of its code" in html
+    assert "monai" in html

@@ -413,3 +413,13 @@ def test_a_crop_larger_than_the_image_is_refused(make_submission):
 
     with pytest.raises(SubmissionError, match=r"submission 'tiny', ct: .*crop"):
         list(contract.check_submission("tiny"))
+
+
+def test_what_is_done_to_an_image_is_told_where_something_is(make_submission):
+    plain = read_submission(make_submission()).described()
+    more = "architecture_options = { divisor = 64 }\n[input]\nchannels = 3\nresize = 64\nmean = [0.5]"
+    changed = read_submission(make_submission("changed", more=more)).described()
+
+    assert plain["architecture_options"] == {"divisor": 64}
+    assert not {"input", "packages"} & plain.keys()
+    assert changed["input"] == {"channels": 3, "resize": 64, "mean": [0.5]}
