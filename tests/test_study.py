@@ -64,10 +64,16 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
     found = study(tables, records, papers)
 
     lines = {(line.modality, line.entry): line for line in found.abstract}
-    assert [line.published for line in found.abstract[:2]] == ["25.6", "67.7"]
-    for record in records:
-        if record.submission in ("constant", "logistic-regression", "resnet8-gn-naive"):
-            continue  # nobody's twin
+    ct = next(table.modality.title for table in tables if table.modality.name == "ct")
+    published = {line.entry: line.published for line in found.abstract if line.modality == ct}
+    titles = {r.submission: r.description["title"] for r in records}
+    assert published[titles["vgg16-slim-naive"]] == "25.6"
+    assert published[titles["vgg16-slim-pgd-at"]] == "67.7"
+    here = {(record.modality, record.submission) for record in records}
+    twins = [(r.modality, r.description.get("naive_twin"), r.submission) for r in records]
+    pairs = [(m, {twin, entry}) for m, twin, entry in twins if (m, twin) in here]
+    compared = [r for r in records if any(r.modality == m and r.submission in pair for m, pair in pairs)]
+    for record in compared:
         line = lines[
             next(t.modality.title for t in tables if t.modality.name == record.modality),
             record.description["title"],
@@ -75,9 +81,10 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
         assert line.worst == f"{100 * record.robust_accuracy('0.004'):.1f}"
         assert line.clean == f"{100 * record.clean_accuracy:.1f}"
         # Without labels a wrong answer that is flipped counts as right: never below what true labels leave.
-        assert float(line.paper) >= 100 * record.robust_accuracy("0.004", "pgd") - 1e-6
+        if f"phantom/{record.modality}/{record.submission}" in papers:
+            assert float(line.paper) >= 100 * record.robust_accuracy("0.004", "pgd") - 1e-6
         assert re.fullmatch(r"\d+\.\d–\d+\.\d", line.worst_interval)
-    assert len(found.abstract) == 9  # three entries on the slim VGG16, three modalities
+    assert len(found.abstract) == len(compared)
 
 
 def test_quartiles_are_of_the_images_that_are_right_and_say_where_the_grid_ends(committed):
@@ -117,9 +124,9 @@ def test_a_result_under_the_papers_protocol_of_another_record_is_left_out(commit
     stale = {home: Paper(papers[home].result, other)}
 
     table = next(t for t in tables if t.modality.name == "ct")
-    assert [who.paper is None for who in subjects(table, records, stale)] == [True] * 3
+    assert {who.paper is None for who in subjects(table, records, stale)} == {True}
     assert {line[-1] for line in study_lines([table], records, stale)[1:]} == {None}
-    assert [line.paper for line in study([table], records, stale).abstract] == ["–"] * 3
+    assert {line.paper for line in study([table], records, stale).abstract} == {"–"}
 
 
 def test_a_titles_markup_does_not_reach_the_page(tmp_path):
