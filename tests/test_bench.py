@@ -356,7 +356,7 @@ def test_memory_does_not_grow_with_the_images():
     few, many = (memory("vgg16-slim", images, 96) for images in (40, 1240))
 
     assert 0.1 < few.gigabytes < 2
-    assert many.gigabytes < few.gigabytes + 0.03, "the images alone are 0.044 GB as float32"
+    assert many.gigabytes < few.gigabytes + 0.04, "the images alone are 0.044 GB as float32"
     assert "1240 images of 96 × 96" in many.line
 
 
