@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from leaderboard.evidence import best_known_cells
+from leaderboard.met import split_attacks
 from leaderboard.runs import runs_cells
 from leaderboard.tables import Table
 from leaderboard.trainings import trainings_cells
@@ -14,15 +15,16 @@ from leaderboard.words import training_words
 
 def table_lines(table: Table) -> list[list[Any]]:
     """The table as the lines of a CSV, its header first; shares in [0, 1]."""
-    attacks = [spec["name"] for spec in table.protocol["attacks"]]
-    shares = ["clean", "worst_case", "worst_case_balanced"]
+    alone, late = split_attacks(table.protocol)
+    shares = ["clean", "clean_balanced", "worst_case", "worst_case_balanced"]
     header = ["rank", "unranked_because", "submission", "title", "training", "architecture"]
     header += [f"{share}{end}" for share in shares for end in ("", "_low", "_high")]
-    header += [f"{name}_robust" for name in attacks]
+    header += [f"{name}_robust" for name in alone]
+    header += [f"{name}_{what}_at_{epsilon}" for name, epsilon in late for what in ("asked", "broken")]
     header += ["missed_disease_clean", "missed_disease", "false_alarms", "median_minimal_epsilon"]
     header += ["forward", "backward", "seconds", "flags", "best_known", "best_known_balanced"]
     header += ["run_by", "run_again_by_maintainer", "differing_verdicts", "trainings"]
-    header += [f"{share}_{end}_of_trainings" for share in shares[1:] for end in ("mean", "sd")]
+    header += [f"{share}_{end}_of_trainings" for share in shares[2:] for end in ("mean", "sd")]
     header += [f"{share}{end}" for share in ("sensitivity", "specificity") for end in ("", "_low", "_high")]
     header += [
         "area_over_epsilon",
@@ -37,9 +39,11 @@ def table_lines(table: Table) -> list[list[Any]]:
         told = row.description
         text = [told.get("title", ""), training_words(told.get("training")), told.get("architecture", "")]
         line: list[Any] = [row.rank, row.unranked_because, row.submission, *text]
-        for estimate in (row.clean, row.worst, row.balanced):
+        for estimate in (row.clean, row.balanced_clean, row.worst, row.balanced):
             line += [estimate.value, estimate.low, estimate.high]
-        line += [row.by_attack[name] for name in attacks]
+        line += [row.by_attack[name] for name in alone]
+        met = {(each.attack, each.epsilon): [each.asked, each.broken] for each in row.survivors}
+        line += [count for place in late for count in met[place]]
         line += [row.missed_clean, row.missed, row.false_alarms, row.median_epsilon]
         line += [row.forward, row.backward, row.seconds]
         line += ["; ".join(f"{flag.severity}: {flag.id}" for flag in row.flags)]

@@ -70,9 +70,13 @@ def test_every_figure_is_a_line(exported):
     assert float(worst["low"]) == pytest.approx(estimate.low, abs=1e-6)
     assert float(worst["high"]) == pytest.approx(estimate.high, abs=1e-6)
     assert "synthetic" in worst["positive_means"]
-    assert float(one("square", "0.004", "attack_success")["value"]) == pytest.approx(
-        found.by_attack["square"].attack_success.value, abs=1e-6
+    assert float(one("pgd", "0.004", "attack_success")["value"]) == pytest.approx(
+        found.by_attack["pgd"].attack_success.value, abs=1e-6
     )
+    asked = one("square on survivors", "0.004", "images_asked", "survivors")
+    assert (float(asked["value"]), asked["low"]) == (records[2].robust("0.004").sum(), "")
+    assert float(one("square on survivors", "0.004", "images_broken", "survivors")["value"]) == 0
+    assert not [x for x in lines if x["condition"] == "square"]
     assert one("attack never stopped", "0.004", "auroc")["high"]
     assert one("clean", "0", "sensitivity_at_validation_threshold")
     assert one("worst case", "0–0.02", "area_over_epsilon")
