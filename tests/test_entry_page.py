@@ -18,11 +18,13 @@ from test_leaderboard import DOUBT, Reader, make, naive_and_trained, site_of, wr
 
 from benchmark.errors import DataError
 from benchmark.evidence.transfers import read_transfers
+from benchmark.measures import measure
 from benchmark.processes import in_parallel
 from benchmark.statistics import accuracy_interval, bootstrap
 from leaderboard import figures
 from leaderboard.canvas import canvas
 from leaderboard.entry_figures import reliability
+from leaderboard.entry_groups import groups_table, worst_group_words
 from leaderboard.history import read_history
 from leaderboard.measured import measured, measured_meanwhile
 from leaderboard.training_log import training_figure
@@ -177,7 +179,13 @@ def test_the_transfer_row_is_of_these_very_records(tmp_path: Path) -> None:
     html = page(site_of(tmp_path, naive, trained))
     assert row(html, head="its images turn the other", columns=2) == ["37.5"]
     assert row(html, head="the other's images turn it", columns=2) == ["12.5"]
-    assert "Median over all pairs of the board: 25.0" in html.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Median over all 2 pairs" in html
+    assert "in either direction: 25.0" in html
+
+    body["success"][naive.submission] = dict.fromkeys(body["success"], None)  # its images were not at hand
+    (folder / "all.transfer.json").write_text(json.dumps(body))
+    html = page(site_of(tmp_path, naive, trained))
+    assert "Median over 1 of 2 pairs of these entries, each in either direction: 37.5" in html
 
     body["records"][trained.submission] = "0" * 64
     (folder / "all.transfer.json").write_text(json.dumps(body))
@@ -186,6 +194,33 @@ def test_the_transfer_row_is_of_these_very_records(tmp_path: Path) -> None:
     (folder / "all.transfer.json").write_text(json.dumps(body))
     with pytest.raises(DataError, match="oncorobust transfer"):
         read_transfers(folder, [naive, trained])
+
+
+def test_the_worst_group_is_told_with_unit_interval_and_how_many_there_were() -> None:
+    record = make("entry")
+    facts = {
+        "diameter_mm": np.arange(200.0),
+        "wall": np.arange(200) % 2.0,
+        "depth (px)": np.arange(200) % 2.0,
+    }
+    found = measure(record, facts)
+    worst = found.worst_group
+    assert worst is not None
+    words = worst_group_words(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"balanced accuracy at most {100 * worst.robust.value:.1f} %" in words
+    assert f"({100 * worst.robust.low:.1f}–{100 * worst.robust.high:.1f})" in words  # type: ignore[operator]
+    assert f"{worst.images} images of {worst.patients} patients; the lowest of 7 groups" in words
+    table = groups_table(found)
+    assert table is not None
+    assert [line.head for line in table.lines] == [
+        "depth: 0 px",
+        "depth: 1 px",
+        "diameter ≤ 66 mm",
+        "diameter: 66–133 mm",
+        "diameter > 133 mm",
+        "chest wall in the image: no",
+        "chest wall in the image: yes",
+    ]
 
 
 def test_a_training_log_is_shown_where_the_entry_has_one(tmp_path: Path, submissions: Path) -> None:

@@ -3,7 +3,7 @@
 from benchmark.measures.boards import Board, Standing, Versus, board
 from benchmark.measures.constant import exact_if_constant
 from benchmark.measures.entry import Accuracy, Measures, measure
-from benchmark.measures.subgroups import Subgroup
+from benchmark.measures.subgroups import Subgroup, comparable_groups
 from benchmark.measures.survivors import SURVIVORS, Met, attacks_alone, met_survivors
 from benchmark.measures.wording import positive_words
 from benchmark.statistics.agreement import Agreement
@@ -28,6 +28,7 @@ __all__ = [
     "Versus",
     "attacks_alone",
     "board",
+    "comparable_groups",
     "exact_if_constant",
     "measure",
     "met_survivors",

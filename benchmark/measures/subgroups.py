@@ -83,5 +83,9 @@ def worst_group(found: Sequence[Subgroup]) -> Subgroup | None:
 
     The lowest of many is low by chance as well: read it with its interval, and with how many groups there are.
     """
-    enough = [group for group in found if group.patients >= MINIMUM_PATIENTS and len(group.classes) == 2]
-    return min(enough, key=lambda group: group.robust.value, default=None)
+    return min(comparable_groups(found), key=lambda group: group.robust.value, default=None)
+
+
+def comparable_groups(found: Sequence[Subgroup]) -> list[Subgroup]:
+    """Those with both classes and 20 patients, of which the worst is one."""
+    return [group for group in found if group.patients >= MINIMUM_PATIENTS and len(group.classes) == 2]
