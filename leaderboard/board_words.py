@@ -36,10 +36,24 @@ def verdict(table: Table) -> str:
     best, *tied = [row for row in ranked if row.rank == 1]
     if len(ranked) == 1:
         return f"{title(best)} is the only ranked entry."
+    # Tests of pairs are not transitive: one of a lower rank may not be told apart from the first either.
+    alike = [title(row) for row in ranked if row.submission in table.board.alike_to_leader]
+    others = f"{len(alike)} others" if len(alike) > 3 else ", ".join(alike)
     if tied:
-        others = f"{len(tied)} others" if len(tied) > 3 else ", ".join(title(row) for row in tied)
         return f"A tie: {title(best)} leads, but these patients do not tell it from {others}."
+    if alike:
+        return (
+            f"{title(best)} comes first, but these patients do not tell it from {others}, whom others beat."
+        )
     return f"{title(best)} comes first, better than every other ranked entry beyond chance."
+
+
+def tie_words(table: Table) -> tuple[str, ...]:
+    """The groups of ranked entries of which none is better than another beyond chance, each as a sentence."""
+    names = {row.submission: title(row) for row in table.rows}
+    return tuple(
+        f"Not told apart beyond chance: {', '.join(names[n] for n in group)}." for group in table.board.ties
+    )
 
 
 def trust(table: Table) -> str:

@@ -25,6 +25,7 @@ from leaderboard.words import interval, number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
 LINES = {"fgsm": (0, (1, 1.5)), "bim": (0, (5, 1.5)), "pgd": (0, (7, 1.5, 1, 1.5)), None: "solid"}
+PAPERS_RECIPES = ("pgd-at", "paper-two-stage")  # PGD adversarial training, and the paper's two stages of ε
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -193,7 +194,7 @@ def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
             modality=table.modality.title,
             entry=subject.title,
             swatch=figures.swatch(subject.place),
-            published=numbers.get("naive" if subject.naive else "adversarial", "–"),
+            published=numbers.get(_published_kind(subject), "–"),
             clean=number(record.clean_accuracy),
             paper=number(paper.value if paper else None),
             paper_interval=interval(paper),
@@ -203,6 +204,15 @@ def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
             if (spread := subject.trainings)
             else "",
         )
+
+
+def _published_kind(subject: Subject) -> str:
+    """Which of the paper's numbers stands beside an entry: of the naive one, of the paper's own training, or none."""
+    if subject.naive:
+        return "naive"
+    training = subject.record.description.get("training")
+    recipe = training.get("recipe") if isinstance(training, Mapping) else None
+    return "adversarial" if recipe in PAPERS_RECIPES else ""
 
 
 def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequence[Trained]]) -> Modality:

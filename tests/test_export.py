@@ -223,8 +223,26 @@ def test_methods_say_what_a_reviewer_asks():
     ):
         assert said in text, said
     assert f"at most {100 * found.at('0.004').balanced.value:.1f} %" in text
-    assert f"AUROC fell from {100 * found.clean_confidence.auroc.value:.1f} %" in text
+    assert f"AUROC was {found.clean_confidence.auroc.value:.3f} (" in text
+    (met,) = [met for met in found.survivors if met.epsilon == "0.004"]
+    assert "Square-1000 at ε = 0.004 met only images that no attack before it had broken there" in text
+    assert f"it broke 0 of {met.asked}." in text
+    assert (
+        "Away from the headline ε PGD-10 × 20 and APGD-100 found where each image falls by bisection" in text
+    )
+    assert "OncoRobust 0." in text.split("References")[1]
+    assert "doi 10.1200/CCI.21.00170" in text
     assert f"achieved {100 * found.threshold.specificity:.1f} %" in text
+
+
+def test_a_command_can_be_copied_from_the_methods():
+    record = make("a-name-with-many-hyphens-in-it-as-entries-have", strength=0.003)
+    command = (
+        f"oncorobust evaluate {record.submission} --modality ct --track phantom --protocol standard --fresh"
+    )
+
+    for width in (60, 120):
+        assert command in methods_text(record, width).splitlines()
 
 
 def test_methods_of_a_record_with_little_say_less():

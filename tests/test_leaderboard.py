@@ -20,6 +20,7 @@ from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from benchmark.statistics import bootstrap
+from leaderboard.board_words import verdict
 from leaderboard.build import build
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
@@ -317,6 +318,29 @@ def test_a_lead_within_chance_is_a_tie() -> None:
     ahead = dataclasses.replace(behind, submission="ahead", attacks=attacks)
     table = collect([behind, ahead])[0]
     assert [(row.submission, row.rank) for row in table.rows] == [("ahead", 1), ("behind", 1)]
+
+
+def test_first_is_not_better_than_whom_these_patients_do_not_tell_from_it() -> None:
+    # Pairs are tested one by one: a second may beat a third from which the first is not told apart.
+    records = [
+        make("first", strength=0.009, seed=2),
+        make("second", strength=0.005, seed=1),
+        make("third", seed=3),
+    ]
+    table = collect(records)[0]
+    assert [row.rank for row in table.rows] == [1, 2, 3]
+    assert verdict(table).endswith("better than every other ranked entry beyond chance.")
+
+    versus = table.board.of("third").against_leader
+    assert versus is not None
+    unsure = dataclasses.replace(
+        table.board.of("third"), against_leader=dataclasses.replace(versus, p_adjusted=0.07)
+    )
+    standings = tuple(unsure if each.submission == "third" else each for each in table.board.standings)
+    table = dataclasses.replace(table, board=dataclasses.replace(table.board, standings=standings))
+    assert (
+        verdict(table) == "first comes first, but these patients do not tell it from third, whom others beat."
+    )
 
 
 def test_what_may_not_be_ranked_is_shown_with_its_reason(tmp_path: Path) -> None:
