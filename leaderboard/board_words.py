@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark import __version__
@@ -11,6 +12,8 @@ from leaderboard import paths
 from leaderboard.entries import title
 from leaderboard.tables import Table
 from leaderboard.words import number
+
+GROUPS, NAMES = 6, 8  # of ties: so many are told on a page, each with so many names
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,15 @@ def verdict(table: Table) -> str:
 def tie_words(table: Table) -> tuple[str, ...]:
     """The groups of ranked entries of which none is better than another beyond chance, each as a sentence."""
     names = {row.submission: title(row) for row in table.rows}
-    return tuple(
-        f"Not told apart beyond chance: {', '.join(names[n] for n in group)}." for group in table.board.ties
-    )
+    told = [_listed([names[name] for name in group]) for group in table.board.ties[:GROUPS]]
+    more = len(table.board.ties) - len(told)
+    said = [f"Not told apart beyond chance: {group}." for group in told]
+    return (*said, *([f"{more:,} more such groups are in the exported figures."] if more else []))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:NAMES])} and {more:,} more"
 
 
 def trust(table: Table) -> str:

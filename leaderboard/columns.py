@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from markupsafe import Markup
 
-from benchmark.measures import SURVIVORS
+from benchmark.measures import SURVIVORS, positive_words
 from benchmark.statistics import Estimate
 from leaderboard import figures
 from leaderboard.evidence import best_known_view
@@ -62,7 +62,8 @@ def _columns(table: Table) -> Iterator[Column]:
     )
     yield Column("forest", "Clean and robust", FOREST, lambda row: _forest(row, headline), look="forest")
     yield Column("clean", "Clean", CLEAN, lambda row: _share(row.balanced_clean), "%")
-    yield Column("missed", "Missed disease, at least", MISSED, _missed, "%")
+    missed = f"{MISSED} Diseased means {positive_words(table.modality.name, table.track)}."
+    yield Column("missed", "Missed disease, at least", missed, _missed, "%")
     yield Column("median", "Median minimal ε", MEDIAN, lambda row: _median(table, row))
     yield Column("area", "Area over ε", AREA, lambda row: _percent(row.area), "%", look="number slim")
     yield Column("best", "Best known", BEST, _best, "%")

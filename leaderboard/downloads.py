@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from benchmark.measures import positive_words
 from leaderboard.evidence import best_known_cells
 from leaderboard.met import split_attacks
 from leaderboard.runs import runs_cells
 from leaderboard.tables import Table
 from leaderboard.trainings import trainings_cells
 from leaderboard.words import training_words
+
+CURVE = (
+    "worst_case_balanced",
+    "worst_case_balanced_low",
+    "worst_case_balanced_high",
+    "noise_control_balanced",
+    "missed_disease",
+)
 
 
 def table_lines(table: Table) -> list[list[Any]]:
@@ -34,6 +43,8 @@ def table_lines(table: Table) -> list[list[Any]]:
         "to_leader_high",
         "to_leader_p",
     ]
+    header += ["positive_means"]
+    positive = positive_words(table.modality.name, table.track)
     lines: list[list[Any]] = [header]
     for row in table.rows:
         told = row.description
@@ -55,15 +66,25 @@ def table_lines(table: Table) -> list[list[Any]]:
         line += [row.area, rank.last if rank else None]
         gap = leader.difference if leader else None
         line += [gap.value, gap.low, gap.high, leader.p_adjusted] if gap and leader else [None] * 4
+        line += [positive]
         lines.append(line)
     return lines
 
 
 def curve_lines(table: Table) -> list[list[Any]]:
-    """Balanced accuracy of each entry at each ε as the lines of a CSV, its header first."""
-    lines: list[list[Any]] = [["submission", "epsilon", "worst_case_balanced", "noise_control_balanced"]]
+    """Balanced accuracy and missed disease of each entry at each ε as the lines of a CSV, its header first."""
+    lines: list[list[Any]] = [["submission", "epsilon", *CURVE]]
     lines += [
-        [row.submission, point.epsilon, point.worst, point.noise] for row in table.rows for point in row.curve
+        [
+            row.submission,
+            point.epsilon,
+            point.worst,
+            *(point.bounds or (None, None)),
+            point.noise,
+            point.missed,
+        ]
+        for row in table.rows
+        for point in row.curve
     ]
     return lines
 
@@ -73,13 +94,13 @@ def table_json(table: Table) -> str:
     header, *lines = table_lines(table)
     _, *points = curve_lines(table)
     curves: dict[str, list[dict[str, Any]]] = {}
-    for name, epsilon, worst, noise in points:
-        point = {"epsilon": epsilon, "worst_case_balanced": worst, "noise_control_balanced": noise}
-        curves.setdefault(name, []).append(point)
+    for name, epsilon, *values in points:
+        curves.setdefault(name, []).append({"epsilon": epsilon, **dict(zip(CURVE, values, strict=True))})
     body = {
         "track": table.track,
         "modality": table.modality.name,
         "protocol": dict(table.protocol),
+        "positive_means": positive_words(table.modality.name, table.track),
         "images": table.images,
         "patients": table.patients,
         "split": {"name": table.split.get("name", ""), "sha256": table.split.get("sha256", "")},

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from benchmark.evidence.trainings import Spreads
 from benchmark.evidence.variants import Trained
+from benchmark.measures import positive_words
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval
 from leaderboard import figures
@@ -62,6 +63,7 @@ class Modality:
     anchor: str
     title: str
     unit: str
+    positive: str
     curves: Markup
     sensitivity: Markup
     quartiles: tuple[Sensitivity, ...]
@@ -223,6 +225,7 @@ def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequen
         anchor=anchor,
         title=table.modality.title,
         unit=table.modality.step(table.protocol["headline"], table.notes)[1],
+        positive=positive_words(table.modality.name, table.track),
         curves=_curves(table, who, anchor),
         sensitivity=_sensitivity(table, who, anchor),
         quartiles=tuple(_quartiles(table, subject) for subject in who),

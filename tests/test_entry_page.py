@@ -17,9 +17,11 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from test_leaderboard import DOUBT, Reader, make, naive_and_trained, site_of, write
 
 from benchmark.errors import DataError
+from benchmark.evidence.seeds import read_attack_seeds
 from benchmark.evidence.transfers import read_transfers
 from benchmark.measures import measure
 from benchmark.processes import in_parallel
+from benchmark.protocol import PROTOCOLS
 from benchmark.statistics import accuracy_interval, bootstrap
 from leaderboard import figures
 from leaderboard.canvas import canvas
@@ -367,3 +369,45 @@ def test_what_is_done_to_an_image_and_what_its_code_needs_is_told(tmp_path: Path
     assert any("channels: 3" in text and "resize: 224" in text for text in told)
     assert "packages of its code" in html
     assert "monai" in html
+
+
+def test_the_luck_of_the_attacks_is_told_apart_from_that_of_the_training(tmp_path: Path) -> None:
+    record = make("entry")
+    record = dataclasses.replace(
+        record,
+        provenance={**record.provenance, "identity": "a" * 64},
+        protocol={**record.protocol, "sha256": PROTOCOLS["standard"].sha256},
+    )
+    folder = write(tmp_path / "results", record) / "phantom/ct"
+    body = {
+        "identity": "a" * 64,
+        "protocol_sha256": record.protocol["sha256"],
+        "headline": "0.004",
+        "images": 200,
+        "seeds": [
+            {"seed": seed, "robust_accuracy": rate} for seed, rate in ((1, 0.31), (2, 0.305), (3, 0.32))
+        ],
+        "images_that_change": 4,
+    }
+    path = folder / "entry.seeds.json"
+    path.write_text(json.dumps(body))
+    html = page(site_of(tmp_path, record), "phantom/ct/entry.html").replace("\N{NO-BREAK SPACE}", " ")
+    assert "under 3 seeds of the attacks: worst case at ε = 0.004 from 30.5 to 32.0 % of all images" in html
+    assert "4 of 200 images change their verdict" in html
+
+    for other in (
+        "identity",
+        "protocol_sha256",
+        "images",
+    ):  # of other weights, another protocol, other images
+        path.write_text(json.dumps({**body, other: "0"}))
+        assert read_attack_seeds(record, folder) is None
+    path.write_text("{}")
+    with pytest.raises(DataError, match="attack-seeds"):
+        read_attack_seeds(record, folder)
+
+
+def test_an_interval_that_lies_beside_its_figure_is_explained_where_it_stands(tmp_path: Path) -> None:
+    site = site_of(tmp_path, *naive_and_trained())
+    assert "can lie below it (basic bootstrap)" in page(site)
+    assert "basic bootstrap; Davison &amp; Hinkley 1997" in page(site, "method.html")

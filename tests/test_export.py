@@ -15,6 +15,8 @@ from test_measures import full
 
 from benchmark.cli import main
 from benchmark.errors import DataError
+from benchmark.evidence.claims import compare as compare_claims
+from benchmark.evidence.claims import save_claims
 from benchmark.evidence.facts import save_facts
 from benchmark.measures import board, measure
 from benchmark.robustbench_bridge import model_info, write_model_info
@@ -180,6 +182,20 @@ def test_external_is_there_only_where_it_is_lower():
     assert "external" not in model_info(record)
     assert "external" not in model_info(record, robust)
     assert float(model_info(record, lower)["external"]) == pytest.approx(100 * lower.mean(), abs=0.005)
+
+
+def test_what_the_authors_reported_is_their_claim_of_the_test_part(tmp_path):
+    record = make("x")
+    save_claims(
+        compare_claims(record, {"clean": 0.9, "robust": 0.4}), record, tmp_path / "results/phantom/ct"
+    )
+
+    write_model_info([record, make("silent")], tmp_path / "results", tmp_path)
+
+    told = [
+        json.loads((tmp_path / f"model_info/ct/Linf/{name}.json").read_text()) for name in ("x", "silent")
+    ]
+    assert [each["reported"] for each in told] == ["40.00", None]
 
 
 def test_quick_records_do_not_go_to_robustbench(tmp_path):

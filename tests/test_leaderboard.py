@@ -20,7 +20,7 @@ from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from benchmark.statistics import bootstrap
-from leaderboard.board_words import verdict
+from leaderboard.board_words import tie_words, verdict
 from leaderboard.build import build
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
@@ -240,7 +240,17 @@ def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
     assert float(line["worst_case_balanced"]) == pytest.approx(balanced, abs=1e-5)
     assert [line[f"square_{what}_at_0.004"] for what in ("asked", "broken")] == [str(left["0.004"]), "0"]
     assert "square_robust" not in line
+    assert line["positive_means"] == "a nodule drawn as malignant (synthetic)"
+    with (folder / "phantom-ct-standard-curves.csv").open() as file:
+        points = [point for point in csv.DictReader(file) if point["submission"] == "vgg16-slim-pgd-at"]
+    (at,) = [point for point in points if point["epsilon"] == "0.004"]
+    assert float(at["missed_disease"]) == pytest.approx(1 - worst[disease].mean(), abs=1e-5)
+    bounds = [summary["robust_balanced"][end] for end in ("low", "high")]
+    assert [float(at[f"worst_case_balanced_{end}"]) for end in ("low", "high")] == pytest.approx(
+        bounds, abs=1e-5
+    )
     told = json.loads((folder / "phantom-ct-standard.json").read_text("utf-8"))
+    assert told["positive_means"] == line["positive_means"]
     (entry,) = [each for each in told["entries"] if each["submission"] == "vgg16-slim-pgd-at"]
     assert entry["worst_case_balanced"] == pytest.approx(balanced)
     assert [point["worst_case_balanced"] for point in entry["curve"][1:]] == pytest.approx(curve)
@@ -304,6 +314,30 @@ def test_equal_entries_tie_and_a_clearly_better_one_is_first() -> None:
     ranks = {row.submission: row.rank for row in table.rows}
     assert ranks == {"vgg16-slim-pgd-at": 1, "vgg16-slim-naive": 2, "copy": 2}
     assert table.rows[0].submission == "vgg16-slim-pgd-at"
+
+
+def test_what_a_positive_is_stands_on_every_page_with_a_figure_of_it(tmp_path: Path) -> None:
+    site = site_of(tmp_path, *naive_and_trained())
+    for name in ("study.html", "phantom/ct/compare.html", "phantom/ct/vgg16-slim-pgd-at.html"):
+        assert "a nodule drawn as malignant (synthetic)" in (site / name).read_text("utf-8"), name
+    board = (site / "phantom/ct/index.html").read_text("utf-8")
+    assert (
+        "calls healthy: 1 − robust sensitivity. Small: clean. Diseased means a nodule drawn as malignant"
+        in board
+    )
+
+
+def test_whom_chance_does_not_tell_apart_stands_under_the_board(tmp_path: Path) -> None:
+    weak, strong = naive_and_trained()
+    html = built(tmp_path, weak, dataclasses.replace(weak, submission="copy"), strong)
+    assert (
+        "Not told apart beyond chance: vgg16-slim-naive, vgg16-slim-naive." in html
+    )  # a copy has its title too
+    assert "Not told apart" not in built(tmp_path / "apart", weak, strong)
+
+    many = [make(f"e{place}", strength=0.002) for place in range(12)]
+    (words,) = tie_words(collect(many)[0])
+    assert words.endswith("e0, e1, e10, e11, e2, e3, e4, e5 and 4 more.")
 
 
 def test_a_lead_within_chance_is_a_tie() -> None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.checks import CHECKS
+from benchmark.evidence.seeds import read_attack_seeds
 from benchmark.evidence.transfers import Transfers, read_transfers
 from benchmark.folders import submissions_folder
 from benchmark.measures import SPECIFICITY, SURE, Confidence, Measures
 from benchmark.record import Flag, Record
 from benchmark.statistics import MINIMUM_PATIENTS, bootstrap
 from leaderboard import paths
+from leaderboard.attack_seeds import attack_seeds_words
 from leaderboard.card import card_facts, commands, hash_facts, run_facts, training_facts
 from leaderboard.entries import entry_view, title
 from leaderboard.entry_figures import EntryFigures
@@ -67,6 +69,7 @@ class EntryPage:
     worst_group: str
     transfer: Numbers | None
     transfer_words: str
+    attack_seeds: str
     log: Figure | None
     run: tuple[Fact, ...]
     hashes: tuple[Fact, ...]
@@ -145,6 +148,7 @@ def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
         worst_group=worst_group_words(measures),
         transfer=transfer,
         transfer_words=transfer_words(shared.transfers) if transfer else "",
+        attack_seeds=attack_seeds_words(read_attack_seeds(record, shared.folder)),
         log=None
         if is_private(table.track)
         else training_figure(log_file(submissions_folder(), record.submission, record.modality)),
@@ -255,7 +259,8 @@ def _confidence(found: Measures) -> Numbers:
     )
     return Numbers(
         "What the model's confidence is worth. Under attack these figures come from one attack that goes on to its last "
-        "step on every image; shares in percent, 95 % intervals in small print.",
+        "step on every image; shares in percent, 95 % intervals in small print. The calibration error is too large on few "
+        "images; its interval is turned round it to take that away, and can lie below it (basic bootstrap).",
         ("", *(name for name, _ in conditions)),
         tuple(lines),
     )
