@@ -41,7 +41,7 @@ def verdict(table: Table) -> str:
         return f"{title(best)} is the only ranked entry."
     # Tests of pairs are not transitive: one of a lower rank may not be told apart from the first either.
     alike = [title(row) for row in ranked if row.submission in table.board.alike_to_leader]
-    others = f"{len(alike)} others" if len(alike) > 3 else ", ".join(alike)
+    others = f"{len(alike)} others" if len(alike) > 3 else "; ".join(alike)
     if tied:
         return f"A tie: {title(best)} leads, but these patients do not tell it from {others}."
     if alike:
@@ -62,7 +62,8 @@ def tie_words(table: Table) -> tuple[str, ...]:
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - NAMES
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:NAMES])} and {more:,} more"
+    # A title may hold a comma.
+    return "; ".join(names) if more <= 0 else f"{'; '.join(names[:NAMES])} and {more:,} more"
 
 
 def trust(table: Table) -> str:

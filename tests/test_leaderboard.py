@@ -331,13 +331,13 @@ def test_whom_chance_does_not_tell_apart_stands_under_the_board(tmp_path: Path) 
     weak, strong = naive_and_trained()
     html = built(tmp_path, weak, dataclasses.replace(weak, submission="copy"), strong)
     assert (
-        "Not told apart beyond chance: vgg16-slim-naive, vgg16-slim-naive." in html
+        "Not told apart beyond chance: vgg16-slim-naive; vgg16-slim-naive." in html
     )  # a copy has its title too
     assert "Not told apart" not in built(tmp_path / "apart", weak, strong)
 
     many = [make(f"e{place}", strength=0.002) for place in range(12)]
     (words,) = tie_words(collect(many)[0])
-    assert words.endswith("e0, e1, e10, e11, e2, e3, e4, e5 and 4 more.")
+    assert words.endswith("e0; e1; e10; e11; e2; e3; e4; e5 and 4 more.")
 
 
 def test_a_lead_within_chance_is_a_tie() -> None:
