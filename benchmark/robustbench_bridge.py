@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from benchmark.errors import SubmissionError
 from benchmark.evidence.best_known import best_known
+from benchmark.evidence.claims import Claim, read_claims
 from benchmark.files import replace_files
 from benchmark.record import Record
 from benchmark.submission import read_submission
@@ -24,13 +26,18 @@ THREAT_MODEL = "Linf"
 
 
 def model_info(
-    record: Record, standing: np.ndarray | None = None, paper: str = "", forward_passes: int | None = None
+    record: Record,
+    standing: np.ndarray | None = None,
+    paper: str = "",
+    forward_passes: int | None = None,
+    claims: Sequence[Claim] = (),
 ) -> dict[str, Any]:
     """The fields of one record.
 
     Args:
         standing: (N,) bool, what still stands after all evidence beside the record; None where nobody but the battery
             was asked. paper: its address. forward_passes: networks whose logits are averaged; None if not known.
+        claims: of the entry's authors, of the test part.
     """
     told = record.description
     training = told.get("training") or {}
@@ -47,7 +54,7 @@ def model_info(
         "architecture": str(told.get("architecture") or ""),
         "eps": record.headline,
         "clean_acc": _percent(record.clean_accuracy),
-        "reported": None,
+        "reported": next((_percent(claim.claimed) for claim in claims if claim.what == "robust"), None),
         "autoattack_acc": _percent(float(robust.mean())),
         "unreliable": record.in_doubt,
         "footnote": _footnote(record),
@@ -70,9 +77,12 @@ def write_model_info(records: list[Record], results_root: Path, folder: Path) ->
     for record in records:
         if not record.protocol["ranked"]:
             continue
-        best = best_known(record, Path(results_root) / record.track / record.modality)
+        home = Path(results_root) / record.track / record.modality
+        best = best_known(record, home)
         paper, passes = _of_submission(record)
-        info = model_info(record, best.robust if best.evidence else None, paper, passes)
+        info = model_info(
+            record, best.robust if best.evidence else None, paper, passes, read_claims(record, home)
+        )
         path = Path(folder) / "model_info" / record.modality / THREAT_MODEL / f"{record.submission}.json"
         files[path] = (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode()
     replace_files(files)

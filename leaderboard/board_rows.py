@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from benchmark.statistics import Estimate
 from leaderboard import figures, paths
-from leaderboard.columns import Cell, Column, balanced_clean, finite
+from leaderboard.columns import Cell, Column, finite
 from leaderboard.entries import badge, title
 from leaderboard.published import published
 from leaderboard.tables import Row, Table
@@ -95,7 +95,7 @@ def references_of(table: Table, columns: Sequence[Column]) -> tuple[Reference, .
                 "Noise instead of an attack",
                 f"the leader under random noise of ±{headline}; the rest of the drop is the adversary's",
                 "",
-                _cells(columns, clean=balanced_clean(best), robust=Estimate(noise)),
+                _cells(columns, clean=best.balanced_clean, robust=Estimate(noise)),
                 "control",
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark import __version__
@@ -11,6 +12,8 @@ from leaderboard import paths
 from leaderboard.entries import title
 from leaderboard.tables import Table
 from leaderboard.words import number
+
+GROUPS, NAMES = 6, 8  # of ties: so many are told on a page, each with so many names
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,31 @@ def verdict(table: Table) -> str:
     best, *tied = [row for row in ranked if row.rank == 1]
     if len(ranked) == 1:
         return f"{title(best)} is the only ranked entry."
+    # Tests of pairs are not transitive: one of a lower rank may not be told apart from the first either.
+    alike = [title(row) for row in ranked if row.submission in table.board.alike_to_leader]
+    others = f"{len(alike)} others" if len(alike) > 3 else "; ".join(alike)
     if tied:
-        others = f"{len(tied)} others" if len(tied) > 3 else ", ".join(title(row) for row in tied)
         return f"A tie: {title(best)} leads, but these patients do not tell it from {others}."
+    if alike:
+        return (
+            f"{title(best)} comes first, but these patients do not tell it from {others}, whom others beat."
+        )
     return f"{title(best)} comes first, better than every other ranked entry beyond chance."
+
+
+def tie_words(table: Table) -> tuple[str, ...]:
+    """The groups of ranked entries of which none is better than another beyond chance, each as a sentence."""
+    names = {row.submission: title(row) for row in table.rows}
+    told = [_listed([names[name] for name in group]) for group in table.board.ties[:GROUPS]]
+    more = len(table.board.ties) - len(told)
+    said = [f"Not told apart beyond chance: {group}." for group in told]
+    return (*said, *([f"{more:,} more such groups are in the exported figures."] if more else []))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES
+    # A title may hold a comma.
+    return "; ".join(names) if more <= 0 else f"{'; '.join(names[:NAMES])} and {more:,} more"
 
 
 def trust(table: Table) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from markupsafe import Markup
 
+from benchmark.measures import SURVIVORS, positive_words
 from benchmark.statistics import Estimate
 from leaderboard import figures
 from leaderboard.evidence import best_known_view
@@ -60,8 +61,9 @@ def _columns(table: Table) -> Iterator[Column]:
         "number ranks",
     )
     yield Column("forest", "Clean and robust", FOREST, lambda row: _forest(row, headline), look="forest")
-    yield Column("clean", "Clean", CLEAN, lambda row: _share(row.clean), "%")
-    yield Column("missed", "Missed disease, at least", MISSED, _missed, "%")
+    yield Column("clean", "Clean", CLEAN, lambda row: _share(row.balanced_clean), "%")
+    missed = f"{MISSED} Diseased means {positive_words(table.modality.name, table.track)}."
+    yield Column("missed", "Missed disease, at least", missed, _missed, "%")
     yield Column("median", "Median minimal ε", MEDIAN, lambda row: _median(table, row))
     yield Column("area", "Area over ε", AREA, lambda row: _percent(row.area), "%", look="number slim")
     yield Column("best", "Best known", BEST, _best, "%")
@@ -69,27 +71,33 @@ def _columns(table: Table) -> Iterator[Column]:
     yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text name")
     yield Column("verified", "Claimed, verified", VERIFIED, lambda row: _verified(table, row), look="text")
     yield Column("cost", "Cost", COST, _cost)
+    yield Column("clean-all", "Clean, all images", CLEAN_ALL, lambda row: _share(row.clean), "%", shown=False)
     yield Column("all", "Robust, all images", ALL, lambda row: _all(row, headline), "%", shown=False)
     yield Column("sensitivity", "Sensitivity", SENSITIVITY, lambda r: _share(r.sensitivity), "%", shown=False)
     yield Column("specificity", "Specificity", SPECIFICITY, lambda r: _share(r.specificity), "%", shown=False)
     yield Column("leader", "To the leader", LEADER, _leader, "points", shown=False)
     yield Column("twin", "To the naive twin", TWIN, _twin, "points", shown=False)
     for spec in table.protocol["attacks"]:
-        yield Column(
-            f"under-{spec['name']}",
-            unbroken(str(spec["title"])),
-            ATTACK.format(str(spec["title"])),
-            _under(str(spec["name"])),
-            "alone, %",
-            shown=False,
-        )
+        name, title = str(spec["name"]), str(spec["title"])
+        if spec["search"] == SURVIVORS:
+            yield Column(
+                f"met-{name}", unbroken(title), MET.format(title), _met(name), "broken of asked", shown=False
+            )
+        else:
+            yield Column(
+                f"under-{name}", unbroken(title), ATTACK.format(title), _under(name), "alone, %", shown=False
+            )
 
 
 TRAINING = (
     "How the weights came about, as the entry says: kind, attack and ε of the training, data from elsewhere."
 )
 ARCHITECTURE = "The network, by the name under which it is built."
-CLEAN = "Share of images answered rightly with nothing done to them. Small: 95 % interval from resampled patients."
+CLEAN = (
+    "Balanced accuracy with nothing done to the images: the mean of both classes, as in the robust column. Small: 95 % "
+    "interval from resampled patients."
+)
+CLEAN_ALL = "Accuracy over all images alike with nothing done to them."
 ROBUST = (
     "Balanced accuracy in the worst case over all attacks at the headline ε: the mean of both classes, so that the more "
     "frequent answer earns nothing. It ranks. An attack can only show that a model is weaker: hence at most."
@@ -125,12 +133,10 @@ TWIN = (
     "holds together with all others of the board."
 )
 ATTACK = "Share of all images still answered rightly under {} alone, at the headline ε."
-
-
-def balanced_clean(row: Row) -> Estimate:
-    """Balanced accuracy with nothing done to the images."""
-    point = row.curve[0]
-    return Estimate(point.worst, *(point.bounds or (None, None)))
+MET = (
+    "{} is asked only about images that no other attack broke at this ε: of how many it broke how many. It has no accuracy "
+    "of its own."
+)
 
 
 def _training(row: Row) -> Cell:
@@ -165,7 +171,7 @@ def _robust(row: Row, headline: str) -> Cell:
 
 
 def _forest(row: Row, headline: str) -> Cell:
-    return Cell("", mark=figures.forest(balanced_clean(row), row.balanced), sort=row.balanced.value)
+    return Cell("", mark=figures.forest(row.balanced_clean, row.balanced), sort=row.balanced.value)
 
 
 def _missed(row: Row) -> Cell:
@@ -236,6 +242,17 @@ def _points(gap: Estimate | None) -> Cell:
 
 def _under(name: str) -> Callable[[Row], Cell]:
     return lambda row: _percent(row.by_attack[name])
+
+
+def _met(name: str) -> Callable[[Row], Cell]:
+    """The last ε first: it is the headline, where every image that still stands is asked."""
+
+    def cell(row: Row) -> Cell:
+        *smaller, last = [met for met in row.survivors if met.attack == name]
+        small = (f"at ε = {last.epsilon}", *(f"{met.words} at {met.epsilon}" for met in reversed(smaller)))
+        return Cell(last.words, small, sort=float(last.broken))
+
+    return cell
 
 
 def finite(value: float | str | None) -> float | str | None:

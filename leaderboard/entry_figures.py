@@ -18,6 +18,7 @@ from benchmark.statistics.confidence import scores
 from leaderboard import figures
 from leaderboard.canvas import Canvas, canvas, over_epsilon, swatch
 from leaderboard.measured import Measured
+from leaderboard.met import met_words
 from leaderboard.parts import Cell, Figure, Line, Numbers, share
 from leaderboard.tables import Table
 from leaderboard.words import number
@@ -73,11 +74,13 @@ class EntryFigures:
             sign = swatch(place, place)
             legend.append((sign, titles.get(attack, attack)))
             lines.append(Line(titles.get(attack, attack), tuple(map(share, (clean, *alone))), sign))
+        legend += [(Markup(""), words) for words in met_words(found.measures.survivors, titles)]
         return self._figure(
             "attacks",
             "Accuracy over ε, attack by attack",
-            "Balanced accuracy under each attack alone, and in the worst case of all of them with its 95 % interval as a "
-            f"band; upright bars are the intervals of single attacks at the headline ε = {record.headline}.",
+            "Balanced accuracy under each attack that was asked about every image, and in the worst case of all of them "
+            "with its 95 % interval as a band; upright bars are the intervals of single attacks at the headline "
+            f"ε = {record.headline}.",
             area,
             marks,
             legend,

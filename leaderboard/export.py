@@ -114,6 +114,10 @@ def _figures(each: Measures) -> Iterator[Figure]:
         yield from _accuracy(condition, point)
     for attack, alone in each.by_attack.items():
         yield from _accuracy(attack, alone)
+    for met in each.survivors:
+        condition, counted = f"{met.attack} on survivors", [met.asked, met.patients]
+        yield condition, met.epsilon, "survivors", "images_asked", Estimate(float(met.asked)), counted
+        yield condition, met.epsilon, "survivors", "images_broken", Estimate(float(met.broken)), counted
     end = each.curve[-1].epsilon
     yield "worst case", f"0–{end}", "all", "area_over_epsilon", each.area, None
     for name, quartiles in (

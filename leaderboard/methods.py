@@ -11,9 +11,13 @@ from benchmark.measures import BINS, SPECIFICITY, Measures, measure
 from benchmark.modality import get_modality
 from benchmark.record import Record
 from benchmark.statistics import MINIMUM_PATIENTS, RESAMPLES, Estimate
-from leaderboard.words import number, plain_text, training_words
+from leaderboard.parts import three
+from leaderboard.words import number, percent, plain_text, training_words
 
 REFERENCES = (
+    f"OncoRobust: The OncoRobust developers. OncoRobust {__version__}: a benchmark of the adversarial robustness of deep "
+    "models of oncologic images.",
+    "The study it continues: Joel et al., JCO Clin Cancer Inform 2022;6:e2100170, doi 10.1200/CCI.21.00170.",
     "CLAIM 2024: Tejani et al., Radiol Artif Intell 2024;6:e240300.",
     "TRIPOD+AI: Collins et al., BMJ 2024;385:e078378.",
     "torchattacks: Kim, arXiv 2010.01950.",
@@ -31,11 +35,17 @@ def methods_text(record: Record, width: int = 100) -> str:
     Items are those of CLAIM 2024 and TRIPOD+AI. The text says what was done and found, and what cannot be concluded.
     """
     found = measure(record)
-    parts = [fill(text, width) for text in _paragraphs(record, found)]
+    parts = [_filled(text, width) for text in _paragraphs(record, found)]
     parts.append(
         "\n".join(["References", *(f"  {line}" for line in (*_attack_sources(record), *REFERENCES))])
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str, width: int) -> str:
+    """In lines of this width, no word parted; what stands in a line of its own is a command, and is left whole."""
+    words, line, command = text.partition("\n")
+    return fill(words, width, break_on_hyphens=False, break_long_words=False) + line + command
 
 
 def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
@@ -67,7 +77,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
         f"{record.provenance.get('engine', 'not told')}, seed {protocol['seed']}: {attacks}. An image counts as robust at ε "
         "if it is right when clean and no attack finds a change within ε that makes it wrong; a tie is wrong, and an image "
         "that is wrong when clean is wrong at every ε. Attacks propose, another instance of the model judges in float32. "
-        "Robust accuracy is an upper bound. " + _doubts(record)
+        "Robust accuracy is an upper bound. " + _asked(record, found) + _doubts(record)
     )
     threshold = found.threshold
     chosen = (
@@ -89,7 +99,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
     clean, headline = found.at("0"), found.at(found.headline)
     attacked = found.attacked_confidence
     confident = (
-        f" AUROC fell from {_words(found.clean_confidence.auroc)} to {_words(attacked.auroc)}, and "
+        f" AUROC was {_three(found.clean_confidence.auroc)} clean and {_three(attacked.auroc)} under attack, and "
         f"{_words(attacked.sure_errors)} of all images were answered wrongly at a confidence above 0.9."
         if attacked
         else ""
@@ -103,7 +113,7 @@ def _paragraphs(record: Record, found: Measures) -> Iterator[str]:
     versions = plain_text(record.provenance.get("versions")) or "not told"
     yield (
         f"Software (TRIPOD+AI: code and data sharing). OncoRobust {__version__}; of the evaluation: {versions}; device "
-        f"{record.provenance.get('device', 'not told')}. Run again with: {_command(record)}"
+        f"{record.provenance.get('device', 'not told')}. Run again with:\n{_command(record)}"
     )
     warning = (
         " The images are synthetic: nothing here says anything of patients."
@@ -121,6 +131,24 @@ def _attack(spec: Any) -> str:
     settings += [f"step {spec['step']:g} ε"] if spec["step"] is not None else []
     settings += [f"{spec['starts']} starts"] if spec["starts"] > 1 else []
     return f"{spec['title']} ({', '.join(settings)})" if settings else str(spec["title"])
+
+
+def _asked(record: Record, found: Measures) -> str:
+    """Which attacks were not asked about every image at every ε."""
+    titles = {spec["name"]: str(spec["title"]) for spec in record.protocol["attacks"]}
+    bisecting = [spec["title"] for spec in record.protocol["attacks"] if spec["search"] == "bisection"]
+    told = ""
+    if bisecting:
+        told += (
+            f"Away from the headline ε {' and '.join(bisecting)} found where each image falls by bisection over the grid, "
+            "with fewer starts where the first came near no success. "
+        )
+    for met in found.survivors:
+        told += (
+            f"{titles[met.attack]} at ε = {met.epsilon} met only images that no attack before it had broken there: it broke "
+            f"{met.broken:,} of {met.asked:,}. "
+        )
+    return told
 
 
 def _attack_sources(record: Record) -> list[str]:
@@ -146,8 +174,16 @@ def _words(estimate: Estimate | None) -> str:
     if estimate is None:
         return "– (no such image)"
     if estimate.low is None or estimate.high is None:
-        return f"{number(estimate.value)} % (no interval)"
-    return f"{number(estimate.value)} % ({number(estimate.low)}–{number(estimate.high)})"
+        return f"{percent(estimate.value)} (no interval)"
+    return f"{percent(estimate.value)} ({number(estimate.low)}–{number(estimate.high)})"
+
+
+def _three(estimate: Estimate | None) -> str:
+    """What is no percentage, as the entry's page has it."""
+    if estimate is None:
+        return "– (no such image)"
+    cell = three(estimate)
+    return f"{cell.text} ({cell.small or 'no interval'})"
 
 
 def _plain(value: float | None) -> str:

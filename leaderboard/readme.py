@@ -22,7 +22,8 @@ def results_table(records: Sequence[Record]) -> str:
         records: of one track and protocol, all modalities.
     """
     lines = [
-        "| modality | entry | clean, % | worst case at ε = 0.004, at most, % | gain over its naive twin, points |",
+        "| modality | entry | clean, all images, % | worst case at ε = 0.004, all images, at most, % | gain over its naive "
+        "twin, points |",
         "|---|---|--:|--:|--:|",
     ]
     return "\n".join([*lines, *_lines(records)]) + "\n"

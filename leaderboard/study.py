@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from benchmark.evidence.trainings import Spreads
 from benchmark.evidence.variants import Trained
+from benchmark.measures import positive_words
 from benchmark.record import Record
 from benchmark.statistics import Estimate, accuracy_interval
 from leaderboard import figures
@@ -25,6 +26,7 @@ from leaderboard.words import interval, number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
 LINES = {"fgsm": (0, (1, 1.5)), "bim": (0, (5, 1.5)), "pgd": (0, (7, 1.5, 1, 1.5)), None: "solid"}
+PAPERS_RECIPES = ("pgd-at", "paper-two-stage")  # PGD adversarial training, and the paper's two stages of ε
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -61,6 +63,7 @@ class Modality:
     anchor: str
     title: str
     unit: str
+    positive: str
     curves: Markup
     sensitivity: Markup
     quartiles: tuple[Sensitivity, ...]
@@ -193,7 +196,7 @@ def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
             modality=table.modality.title,
             entry=subject.title,
             swatch=figures.swatch(subject.place),
-            published=numbers.get("naive" if subject.naive else "adversarial", "–"),
+            published=numbers.get(_published_kind(subject), "–"),
             clean=number(record.clean_accuracy),
             paper=number(paper.value if paper else None),
             paper_interval=interval(paper),
@@ -205,6 +208,15 @@ def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
         )
 
 
+def _published_kind(subject: Subject) -> str:
+    """Which of the paper's numbers stands beside an entry: of the naive one, of the paper's own training, or none."""
+    if subject.naive:
+        return "naive"
+    training = subject.record.description.get("training")
+    recipe = training.get("recipe") if isinstance(training, Mapping) else None
+    return "adversarial" if recipe in PAPERS_RECIPES else ""
+
+
 def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequence[Trained]]) -> Modality:
     anchor = f"study-{slug(table.modality.name)}"
     home = f"{table.track}/{table.modality.name}"
@@ -213,6 +225,7 @@ def _modality(table: Table, who: Sequence[Subject], trained: Mapping[str, Sequen
         anchor=anchor,
         title=table.modality.title,
         unit=table.modality.step(table.protocol["headline"], table.notes)[1],
+        positive=positive_words(table.modality.name, table.track),
         curves=_curves(table, who, anchor),
         sensitivity=_sensitivity(table, who, anchor),
         quartiles=tuple(_quartiles(table, subject) for subject in who),

@@ -12,7 +12,7 @@ from benchmark.evidence import Runs
 from benchmark.evidence.best_known import BestKnown
 from benchmark.evidence.claims import Claim
 from benchmark.evidence.trainings import Spreads
-from benchmark.measures import Board, Standing, board
+from benchmark.measures import Board, Met, Standing, attacks_alone, board, exact_if_constant, met_survivors
 from benchmark.modality import Modality, get_modality
 from benchmark.record import Flag, Record
 from benchmark.statistics import (
@@ -53,7 +53,7 @@ class Row:
     """One entry in one table. Shares are in [0, 1]; None where a class has no image or a cost is unknown.
 
     standing: its range of ranks, and how it compares with the leader and its twin. area: under balanced accuracy over ε.
-    validation: clean accuracy on the validation part, where the record carries it.
+    validation: clean accuracy on the validation part, where the record carries it. survivors: of attacks not in `by_attack`.
     """
 
     submission: str
@@ -63,8 +63,10 @@ class Row:
     unranked_because: str
     clean: Estimate
     worst: Estimate
+    balanced_clean: Estimate
     balanced: Estimate
     by_attack: Mapping[str, float]
+    survivors: tuple[Met, ...]
     missed_clean: float | None
     missed: float | None
     false_alarms: float | None
@@ -215,7 +217,8 @@ def _along_epsilon(records: Sequence[Record]) -> list[list[Estimate]]:
     found = []
     for epsilon in ("0", *records[0].epsilons):
         verdicts = [r.clean_correct if epsilon == "0" else r.robust(epsilon) for r in records]
-        found.append(accuracy_intervals(np.column_stack(verdicts), labels, patients, balanced=True))
+        each = accuracy_intervals(np.column_stack(verdicts), labels, patients, balanced=True)
+        found.append([exact_if_constant(r, [own])[0] for r, own in zip(records, each, strict=True)])
     return found
 
 
@@ -240,7 +243,8 @@ def _row(
         provenance=record.provenance,
         rank=standing.rank.first if standing.rank else None,
         unranked_because="" if standing.rank else unranked_because(record),
-        by_attack={name: record.robust_accuracy(record.headline, name) for name in record.attacks},
+        by_attack={name: record.robust_accuracy(record.headline, name) for name in attacks_alone(record)},
+        survivors=met_survivors(record),
         missed_clean=_share(~record.clean_correct[diseased]),
         missed=_share(~worst[diseased]),
         false_alarms=_share(~worst[~diseased]),
@@ -250,6 +254,7 @@ def _row(
         backward=sum(result.backward for result in record.attacks.values()),
         seconds=seconds,
         curve=curve,
+        balanced_clean=by_epsilon["0"],
         balanced=by_epsilon[record.headline],
         standing=standing,
         area=float(area_weights(record.epsilons) @ [point.worst for point in curve]),

@@ -7,6 +7,7 @@ from io import StringIO
 from textwrap import wrap
 from typing import Literal
 
+from benchmark.measures import Met, attacks_alone, met_survivors
 from benchmark.modality import get_modality
 from benchmark.record import Record
 from benchmark.statistics import accuracy_interval
@@ -30,7 +31,10 @@ def text_table(
     timed = any(value is not None for value in times)
     first = records[0]
     header = ["entry", "clean", f"worst case at {first.headline}"]
-    header += [spec["title"] for spec in first.protocol["attacks"]]
+    alone = attacks_alone(first)
+    titles = {spec["name"]: spec["title"] for spec in first.protocol["attacks"]}
+    header += [titles[attack] for attack in alone]
+    header += [f"{titles[met.attack]}, broken of asked" for met in _met(first)]
     header += ["forward", "backward", *(["seconds"] if timed else []), "flags"]
     lines = [header]
     for record, value in zip(records, times, strict=True):
@@ -40,8 +44,8 @@ def text_table(
             bounds = f" ({100 * worst.low:.1f}–{100 * worst.high:.1f})"
         entry = "".join(filter(str.isprintable, record.submission))
         line = [entry, f"{100 * record.clean_accuracy:.1f}", f"≤ {100 * worst.value:.1f}{bounds}"]
-        attacks = [spec["name"] for spec in first.protocol["attacks"]]
-        line += [f"{100 * record.robust_accuracy(record.headline, attack):.1f}" for attack in attacks]
+        line += [f"{100 * record.robust_accuracy(record.headline, attack):.1f}" for attack in alone]
+        line += [met.words for met in _met(record)]
         made = (passes or {}).get(f"{record.modality}/{record.submission}") or (
             sum(result.forward for result in record.attacks.values()),
             sum(result.backward for result in record.attacks.values()),
@@ -51,6 +55,11 @@ def text_table(
         line += [", ".join(f"{flag.severity}: {flag.id}" for flag in record.flags) or "–"]
         lines.append(line)
     return lines
+
+
+def _met(record: Record) -> list[Met]:
+    """What attacks on survivors met at the headline ε."""
+    return [met for met in met_survivors(record) if met.epsilon == record.headline]
 
 
 def render_text(

@@ -57,7 +57,6 @@ class EntryView:
     clean: Share
     worst: Share
     balanced: Share
-    attacks: tuple[str, ...]
     missed_clean: str
     missed: str
     false_alarms: str

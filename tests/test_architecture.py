@@ -74,6 +74,7 @@ FOR_THE_PAGE |= {
     "evidence.best_known",
     "evidence.claims",
     "evidence.runs",
+    "evidence.seeds",
     "evidence.trainings",
     "evidence.trainings_files",
     "evidence.variants",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import CHROMIUM, address
+from scipy.stats import binomtest
 from test_leaderboard import Reader, make, naive_and_trained, site_of
 
 from benchmark.record import Record
@@ -33,6 +34,17 @@ def data_of(site: Path) -> dict:
 
 def board() -> list[Record]:
     return [*naive_and_trained(), make("a-baseline", kind="baseline", strength=0.003, seed=3)]
+
+
+def test_mcnemar_stands_with_the_pair(tmp_path: Path) -> None:
+    records = board()
+    pairs = all_pairs(collect(records)[0], records)
+    html = (site_of(tmp_path, *records) / "phantom/ct/compare.html").read_text("utf-8")
+    both = pairs[1].agreement
+    assert both.p == pytest.approx(binomtest(both.first_alone, both.first_alone + both.second_alone).pvalue)
+    told = "p < 0.001" if both.p < 0.001 else f"p = {both.p:.3f}"
+    cell = next(row for row in Reader(html).rows if "a-baseline" in " ".join(row[:1]) and len(row) > 4)[3]
+    assert cell.split(maxsplit=1)[1].split(maxsplit=1) == [f"{both.first_alone + both.second_alone}", told]
 
 
 def test_every_pair_is_there_once_and_is_the_boards_own_where_it_judged_it() -> None:

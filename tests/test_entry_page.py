@@ -17,12 +17,16 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from test_leaderboard import DOUBT, Reader, make, naive_and_trained, site_of, write
 
 from benchmark.errors import DataError
+from benchmark.evidence.seeds import read_attack_seeds
 from benchmark.evidence.transfers import read_transfers
+from benchmark.measures import measure
 from benchmark.processes import in_parallel
+from benchmark.protocol import PROTOCOLS
 from benchmark.statistics import accuracy_interval, bootstrap
 from leaderboard import figures
 from leaderboard.canvas import canvas
 from leaderboard.entry_figures import reliability
+from leaderboard.entry_groups import groups_table, worst_group_words
 from leaderboard.history import read_history
 from leaderboard.measured import measured, measured_meanwhile
 from leaderboard.training_log import training_figure
@@ -61,9 +65,13 @@ def test_the_numbers_follow_from_the_rows(tmp_path: Path) -> None:
         f"{100 * share:.1f}" for share in shares
     ]
     # Each attack alone, balanced, at every ε after clean.
-    for attack, name in (("fgsm", "FGSM"), ("square", "Square-1000")):
+    for attack, name in (("fgsm", "FGSM"), ("pgd", "PGD-10 × 20")):
         alone = [trained.robust_accuracy(e, attack, balanced=True) for e in trained.epsilons]
         assert row(html, head=name, columns=11)[1:] == [f"{100 * share:.1f}" for share in alone]
+    # Square met what these left, and has no curve.
+    left = [trained.robust(e).sum() for e in ("0.002", "0.004")]
+    assert f"Broken: 0 of {left[0]} at ε = 0.002, 0 of {left[1]} at ε = 0.004" in html
+    assert not [r for r in Reader(html).rows if len(r) == 11 and "Square" in r[0]]
     # Images of a class turned by at most ε, wrong ones from 0 on.
     turned = [(trained.minimal_epsilon[disease] <= float(e)).mean() for e in ("0", *trained.epsilons)]
     assert row(html, head="malignant", columns=11) == [f"{100 * share:.1f}" for share in turned]
@@ -173,7 +181,13 @@ def test_the_transfer_row_is_of_these_very_records(tmp_path: Path) -> None:
     html = page(site_of(tmp_path, naive, trained))
     assert row(html, head="its images turn the other", columns=2) == ["37.5"]
     assert row(html, head="the other's images turn it", columns=2) == ["12.5"]
-    assert "Median over all pairs of the board: 25.0" in html.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Median over all 2 pairs" in html
+    assert "in either direction: 25.0" in html
+
+    body["success"][naive.submission] = dict.fromkeys(body["success"], None)  # its images were not at hand
+    (folder / "all.transfer.json").write_text(json.dumps(body))
+    html = page(site_of(tmp_path, naive, trained))
+    assert "Median over 1 of 2 pairs of these entries, each in either direction: 37.5" in html
 
     body["records"][trained.submission] = "0" * 64
     (folder / "all.transfer.json").write_text(json.dumps(body))
@@ -182,6 +196,33 @@ def test_the_transfer_row_is_of_these_very_records(tmp_path: Path) -> None:
     (folder / "all.transfer.json").write_text(json.dumps(body))
     with pytest.raises(DataError, match="oncorobust transfer"):
         read_transfers(folder, [naive, trained])
+
+
+def test_the_worst_group_is_told_with_unit_interval_and_how_many_there_were() -> None:
+    record = make("entry")
+    facts = {
+        "diameter_mm": np.arange(200.0),
+        "wall": np.arange(200) % 2.0,
+        "depth (px)": np.arange(200) % 2.0,
+    }
+    found = measure(record, facts)
+    worst = found.worst_group
+    assert worst is not None
+    words = worst_group_words(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"balanced accuracy at most {100 * worst.robust.value:.1f} %" in words
+    assert f"({100 * worst.robust.low:.1f}–{100 * worst.robust.high:.1f})" in words  # type: ignore[operator]
+    assert f"{worst.images} images of {worst.patients} patients; the lowest of 7 groups" in words
+    table = groups_table(found)
+    assert table is not None
+    assert [line.head for line in table.lines] == [
+        "depth: 0 px",
+        "depth: 1 px",
+        "diameter ≤ 66 mm",
+        "diameter: 66–133 mm",
+        "diameter > 133 mm",
+        "chest wall in the image: no",
+        "chest wall in the image: yes",
+    ]
 
 
 def test_a_training_log_is_shown_where_the_entry_has_one(tmp_path: Path, submissions: Path) -> None:
@@ -244,7 +285,7 @@ def test_figures_are_kept_and_computed_anew_when_anything_changes(
 def test_each_attack_s_curve_is_of_that_attack_alone(tmp_path: Path) -> None:
     record = make("entry")
     found = measured(record, tmp_path).by_attack
-    assert list(found) == list(record.attacks)
+    assert list(found) == [attack for attack in record.attacks if attack != "square"]
     for attack, curve in found.items():
         assert curve == tuple(
             accuracy_interval(
@@ -328,3 +369,45 @@ def test_what_is_done_to_an_image_and_what_its_code_needs_is_told(tmp_path: Path
     assert any("channels: 3" in text and "resize: 224" in text for text in told)
     assert "packages of its code" in html
     assert "monai" in html
+
+
+def test_the_luck_of_the_attacks_is_told_apart_from_that_of_the_training(tmp_path: Path) -> None:
+    record = make("entry")
+    record = dataclasses.replace(
+        record,
+        provenance={**record.provenance, "identity": "a" * 64},
+        protocol={**record.protocol, "sha256": PROTOCOLS["standard"].sha256},
+    )
+    folder = write(tmp_path / "results", record) / "phantom/ct"
+    body = {
+        "identity": "a" * 64,
+        "protocol_sha256": record.protocol["sha256"],
+        "headline": "0.004",
+        "images": 200,
+        "seeds": [
+            {"seed": seed, "robust_accuracy": rate} for seed, rate in ((1, 0.31), (2, 0.305), (3, 0.32))
+        ],
+        "images_that_change": 4,
+    }
+    path = folder / "entry.seeds.json"
+    path.write_text(json.dumps(body))
+    html = page(site_of(tmp_path, record), "phantom/ct/entry.html").replace("\N{NO-BREAK SPACE}", " ")
+    assert "under 3 seeds of the attacks: worst case at ε = 0.004 from 30.5 to 32.0 % of all images" in html
+    assert "4 of 200 images change their verdict" in html
+
+    for other in (
+        "identity",
+        "protocol_sha256",
+        "images",
+    ):  # of other weights, another protocol, other images
+        path.write_text(json.dumps({**body, other: "0"}))
+        assert read_attack_seeds(record, folder) is None
+    path.write_text("{}")
+    with pytest.raises(DataError, match="attack-seeds"):
+        read_attack_seeds(record, folder)
+
+
+def test_an_interval_that_lies_beside_its_figure_is_explained_where_it_stands(tmp_path: Path) -> None:
+    site = site_of(tmp_path, *naive_and_trained())
+    assert "can lie below it (basic bootstrap)" in page(site)
+    assert "basic bootstrap; Davison &amp; Hinkley 1997" in page(site, "method.html")

@@ -15,6 +15,8 @@ from test_measures import full
 
 from benchmark.cli import main
 from benchmark.errors import DataError
+from benchmark.evidence.claims import compare as compare_claims
+from benchmark.evidence.claims import save_claims
 from benchmark.evidence.facts import save_facts
 from benchmark.measures import board, measure
 from benchmark.robustbench_bridge import model_info, write_model_info
@@ -70,9 +72,13 @@ def test_every_figure_is_a_line(exported):
     assert float(worst["low"]) == pytest.approx(estimate.low, abs=1e-6)
     assert float(worst["high"]) == pytest.approx(estimate.high, abs=1e-6)
     assert "synthetic" in worst["positive_means"]
-    assert float(one("square", "0.004", "attack_success")["value"]) == pytest.approx(
-        found.by_attack["square"].attack_success.value, abs=1e-6
+    assert float(one("pgd", "0.004", "attack_success")["value"]) == pytest.approx(
+        found.by_attack["pgd"].attack_success.value, abs=1e-6
     )
+    asked = one("square on survivors", "0.004", "images_asked", "survivors")
+    assert (float(asked["value"]), asked["low"]) == (records[2].robust("0.004").sum(), "")
+    assert float(one("square on survivors", "0.004", "images_broken", "survivors")["value"]) == 0
+    assert not [x for x in lines if x["condition"] == "square"]
     assert one("attack never stopped", "0.004", "auroc")["high"]
     assert one("clean", "0", "sensitivity_at_validation_threshold")
     assert one("worst case", "0–0.02", "area_over_epsilon")
@@ -178,6 +184,20 @@ def test_external_is_there_only_where_it_is_lower():
     assert float(model_info(record, lower)["external"]) == pytest.approx(100 * lower.mean(), abs=0.005)
 
 
+def test_what_the_authors_reported_is_their_claim_of_the_test_part(tmp_path):
+    record = make("x")
+    save_claims(
+        compare_claims(record, {"clean": 0.9, "robust": 0.4}), record, tmp_path / "results/phantom/ct"
+    )
+
+    write_model_info([record, make("silent")], tmp_path / "results", tmp_path)
+
+    told = [
+        json.loads((tmp_path / f"model_info/ct/Linf/{name}.json").read_text()) for name in ("x", "silent")
+    ]
+    assert [each["reported"] for each in told] == ["40.00", None]
+
+
 def test_quick_records_do_not_go_to_robustbench(tmp_path):
     assert write_model_info([make("x", protocol="quick")], tmp_path, tmp_path) == ()
 
@@ -219,8 +239,26 @@ def test_methods_say_what_a_reviewer_asks():
     ):
         assert said in text, said
     assert f"at most {100 * found.at('0.004').balanced.value:.1f} %" in text
-    assert f"AUROC fell from {100 * found.clean_confidence.auroc.value:.1f} %" in text
+    assert f"AUROC was {found.clean_confidence.auroc.value:.3f} (" in text
+    (met,) = [met for met in found.survivors if met.epsilon == "0.004"]
+    assert "Square-1000 at ε = 0.004 met only images that no attack before it had broken there" in text
+    assert f"it broke 0 of {met.asked}." in text
+    assert (
+        "Away from the headline ε PGD-10 × 20 and APGD-100 found where each image falls by bisection" in text
+    )
+    assert "OncoRobust 0." in text.split("References")[1]
+    assert "doi 10.1200/CCI.21.00170" in text
     assert f"achieved {100 * found.threshold.specificity:.1f} %" in text
+
+
+def test_a_command_can_be_copied_from_the_methods():
+    record = make("a-name-with-many-hyphens-in-it-as-entries-have", strength=0.003)
+    command = (
+        f"oncorobust evaluate {record.submission} --modality ct --track phantom --protocol standard --fresh"
+    )
+
+    for width in (60, 120):
+        assert command in methods_text(record, width).splitlines()
 
 
 def test_methods_of_a_record_with_little_say_less():

@@ -20,13 +20,14 @@ from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from benchmark.statistics import bootstrap
+from leaderboard.board_words import tie_words, verdict
 from leaderboard.build import build
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOUBT = Flag("masked", "doubt", 0.12, 0.01, "Square breaks what no gradient attack breaks.")
-WEAKNESS = {"noise": 12, "fgsm": 1.6, "bim": 1.25, "pgd": 1.1, "apgd": 1.0, "fab": 1.05, "square": 2.2}
+WEAKNESS = {"noise": 12, "fgsm": 1.6, "bim": 1.25, "pgd": 1.1, "apgd": 1.0, "fab": 1.05, "square": 1}
 
 
 def make(
@@ -50,6 +51,13 @@ def make(
     for spec in asked.attacks:
         linf = smallest * WEAKNESS[spec.name]
         judged = {e: np.where(linf <= float(e), -1, 1).astype(np.float32) for e in asked.epsilons}
+        if spec.search == "survivors":
+            # APGD found each image's smallest change, so nothing that this one is asked about falls.
+            linf = np.full(images, np.inf)
+            left = {e: (margins > 0) & (smallest > float(e)) for e in spec.epsilons}
+            judged = {
+                e: np.where(left.get(e, False), np.float32(1), np.float32(np.nan)) for e in asked.epsilons
+            }
         attacks[spec.name] = AttackResult(np.where(linf <= 0.02, linf, np.inf), judged, 1000, 900)
     return Record(
         submission=submission,
@@ -203,11 +211,19 @@ def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
 
     row = Reader(html).cells("vgg16-slim-pgd-at")
     assert row["rank"] == "1"
-    assert row["clean"].split() == [f"{100 * right.mean():.1f}", interval(summary["clean"])]
+    assert row["clean-all"].split() == [f"{100 * right.mean():.1f}", interval(summary["clean"])]
+    both = (right[disease].mean() + right[~disease].mean()) / 2
+    assert row["clean"].split()[0] == f"{100 * both:.1f}" != row["clean-all"].split()[0]
     assert row["robust"].split() == [f"{100 * balanced:.1f}", interval(summary["robust_balanced"])]
     assert row["all"].split() == [f"{100 * worst.mean():.1f}", interval(summary["robust"]["0.004"])]
-    for attack in trained.attacks:
+    alone = [attack for attack in trained.attacks if attack != "square"]
+    for attack in alone:
         assert row[f"under-{attack}"] == f"{100 * survives(attack).mean():.1f}"
+    # Square is asked about what the others left: it broke none of these, which is no accuracy.
+    left = {e: sum(bool(image[f"square@{e}"]) for image in images) for e in ("0.002", "0.004")}
+    assert left["0.004"] == np.logical_and.reduce([survives(attack) for attack in alone]).sum()
+    assert row["met-square"] == f"0 of {left['0.004']} at ε = 0.004 0 of {left['0.002']} at 0.002"
+    assert "under-square" not in row
     assert row["missed"].split()[0] == f"{100 * (1 - worst[disease].mean()):.1f}"
     median = float(np.median(trained.minimal_epsilon))
     assert row["median"].split() == [f"{median:.4f}", f"{1400 * round(median, 4):.3g}", "HU"]
@@ -222,7 +238,19 @@ def test_the_figures_are_those_of_the_records(tmp_path: Path) -> None:
     with (folder / "phantom-ct-standard.csv").open() as file:
         line = next(line for line in csv.DictReader(file) if line["submission"] == "vgg16-slim-pgd-at")
     assert float(line["worst_case_balanced"]) == pytest.approx(balanced, abs=1e-5)
+    assert [line[f"square_{what}_at_0.004"] for what in ("asked", "broken")] == [str(left["0.004"]), "0"]
+    assert "square_robust" not in line
+    assert line["positive_means"] == "a nodule drawn as malignant (synthetic)"
+    with (folder / "phantom-ct-standard-curves.csv").open() as file:
+        points = [point for point in csv.DictReader(file) if point["submission"] == "vgg16-slim-pgd-at"]
+    (at,) = [point for point in points if point["epsilon"] == "0.004"]
+    assert float(at["missed_disease"]) == pytest.approx(1 - worst[disease].mean(), abs=1e-5)
+    bounds = [summary["robust_balanced"][end] for end in ("low", "high")]
+    assert [float(at[f"worst_case_balanced_{end}"]) for end in ("low", "high")] == pytest.approx(
+        bounds, abs=1e-5
+    )
     told = json.loads((folder / "phantom-ct-standard.json").read_text("utf-8"))
+    assert told["positive_means"] == line["positive_means"]
     (entry,) = [each for each in told["entries"] if each["submission"] == "vgg16-slim-pgd-at"]
     assert entry["worst_case_balanced"] == pytest.approx(balanced)
     assert [point["worst_case_balanced"] for point in entry["curve"][1:]] == pytest.approx(curve)
@@ -288,6 +316,30 @@ def test_equal_entries_tie_and_a_clearly_better_one_is_first() -> None:
     assert table.rows[0].submission == "vgg16-slim-pgd-at"
 
 
+def test_what_a_positive_is_stands_on_every_page_with_a_figure_of_it(tmp_path: Path) -> None:
+    site = site_of(tmp_path, *naive_and_trained())
+    for name in ("study.html", "phantom/ct/compare.html", "phantom/ct/vgg16-slim-pgd-at.html"):
+        assert "a nodule drawn as malignant (synthetic)" in (site / name).read_text("utf-8"), name
+    board = (site / "phantom/ct/index.html").read_text("utf-8")
+    assert (
+        "calls healthy: 1 − robust sensitivity. Small: clean. Diseased means a nodule drawn as malignant"
+        in board
+    )
+
+
+def test_whom_chance_does_not_tell_apart_stands_under_the_board(tmp_path: Path) -> None:
+    weak, strong = naive_and_trained()
+    html = built(tmp_path, weak, dataclasses.replace(weak, submission="copy"), strong)
+    assert (
+        "Not told apart beyond chance: vgg16-slim-naive; vgg16-slim-naive." in html
+    )  # a copy has its title too
+    assert "Not told apart" not in built(tmp_path / "apart", weak, strong)
+
+    many = [make(f"e{place}", strength=0.002) for place in range(12)]
+    (words,) = tie_words(collect(many)[0])
+    assert words.endswith("e0; e1; e10; e11; e2; e3; e4; e5 and 4 more.")
+
+
 def test_a_lead_within_chance_is_a_tie() -> None:
     # One image in two hundred: ahead, but not beyond chance.
     behind = make("behind", strength=0.004)
@@ -300,6 +352,29 @@ def test_a_lead_within_chance_is_a_tie() -> None:
     ahead = dataclasses.replace(behind, submission="ahead", attacks=attacks)
     table = collect([behind, ahead])[0]
     assert [(row.submission, row.rank) for row in table.rows] == [("ahead", 1), ("behind", 1)]
+
+
+def test_first_is_not_better_than_whom_these_patients_do_not_tell_from_it() -> None:
+    # Pairs are tested one by one: a second may beat a third from which the first is not told apart.
+    records = [
+        make("first", strength=0.009, seed=2),
+        make("second", strength=0.005, seed=1),
+        make("third", seed=3),
+    ]
+    table = collect(records)[0]
+    assert [row.rank for row in table.rows] == [1, 2, 3]
+    assert verdict(table).endswith("better than every other ranked entry beyond chance.")
+
+    versus = table.board.of("third").against_leader
+    assert versus is not None
+    unsure = dataclasses.replace(
+        table.board.of("third"), against_leader=dataclasses.replace(versus, p_adjusted=0.07)
+    )
+    standings = tuple(unsure if each.submission == "third" else each for each in table.board.standings)
+    table = dataclasses.replace(table, board=dataclasses.replace(table.board, standings=standings))
+    assert (
+        verdict(table) == "first comes first, but these patients do not tell it from third, whom others beat."
+    )
 
 
 def test_what_may_not_be_ranked_is_shown_with_its_reason(tmp_path: Path) -> None:
@@ -357,6 +432,15 @@ def test_the_published_numbers_are_there_and_take_no_rank(tmp_path: Path) -> Non
     assert found == ["25.6", "67.7", "23.9", "63.4", "6.4", "87.2"]
 
 
+def always_healthy() -> Record:
+    """A model that calls every image healthy, which nothing changes."""
+    flag = Flag("constant", "notice", 0, 1e-6, "every image gets the same answer")
+    record = make("always", kind="baseline", architecture="constant", flags=(flag,))
+    margins = np.where(record.labels == 0, 1, -1).astype(np.float32)
+    never = {n: dataclasses.replace(a, linf=np.full(200, np.inf)) for n, a in record.attacks.items()}
+    return dataclasses.replace(record, clean_margins=margins, attacks=never)
+
+
 def test_the_controls_stand_on_the_board_and_take_no_rank(tmp_path: Path) -> None:
     naive, trained = naive_and_trained()
     reader = Reader(built(tmp_path, naive, trained))
@@ -366,8 +450,15 @@ def test_the_controls_stand_on_the_board_and_take_no_rank(tmp_path: Path) -> Non
     assert (noise["rank"], noise["robust"].split()[0]) == ("–", f"{100 * share:.1f}")
 
     # An entry that is constant says the same with its own measurement.
-    baseline = make("always", kind="baseline", architecture="constant")
-    assert "A constant answer" not in built(tmp_path / "with", naive, trained, baseline)
+    baseline = always_healthy()
+    html = built(tmp_path / "with", naive, trained, baseline)
+    assert "A constant answer" not in html
+    # It has the more frequent answer right, which earns nothing: what cannot drop shows no drop, and no interval.
+    cells = Reader(html).cells("always")
+    assert (cells["clean"], cells["robust"]) == ("50.0 no interval", "50.0 no interval")
+    assert cells["clean-all"].split()[0] == "60.0"
+    tile = built(tmp_path / "with", naive, trained, baseline, page="phantom/ct/always.html")
+    assert "<dt>balanced, nothing done</dt><dd>50.0 %" in tile
 
 
 def test_what_a_submission_writes_stays_text(tmp_path: Path) -> None:
@@ -594,6 +685,8 @@ def test_the_terminal_table() -> None:
     assert second[2].startswith(f"≤ {100 * trained.robust_accuracy('0.004'):.1f} (")
     assert second[3] == f"{100 * trained.robust_accuracy('0.004', 'noise'):.1f}"
     assert third[-1] == "doubt: masked"
+    asked = int((trained.robust("0.004")).sum())
+    assert dict(zip(header, second, strict=True))["Square-1000, broken of asked"] == f"0 of {asked}"
     assert "seconds" not in text_table([naive])[0]
 
     text = render_text([naive, trained, flagged, make("m", "mri"), make("q", protocol="quick")])

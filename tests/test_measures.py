@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from test_leaderboard import DOUBT, make, naive_and_trained
+from test_leaderboard import DOUBT, always_healthy, make, naive_and_trained
 
 from benchmark.errors import DataError
 from benchmark.evidence.facts import read_facts, save_facts
@@ -114,9 +114,44 @@ def test_attack_success_leaves_clean_errors_out():
     assert found.at("0").attack_success is None
     assert found.at("0.004").attack_success.value == pytest.approx(np.sum(clean & ~robust) / clean.sum())
     assert found.at("0.004").attack_success.value < 1 - found.at("0.004").accuracy.value
-    alone = found.by_attack["square"]
-    assert alone.accuracy.value == pytest.approx(record.robust("0.004", "square").mean())
+    alone = found.by_attack["fgsm"]
+    assert alone.accuracy.value == pytest.approx(record.robust("0.004", "fgsm").mean())
     assert alone.accuracy.value > found.at("0.004").accuracy.value
+
+
+def test_a_constant_answer_is_one_half_whoever_is_drawn():
+    record = always_healthy()
+
+    found = measure(record, {"size": np.arange(200) % 2.0})
+
+    exact = [point.balanced for point in found.curve] + [found.by_attack["fgsm"].balanced, found.area]
+    exact += [each for group in found.subgroups for each in (group.clean, group.robust)]
+    assert {(each.value, each.low, each.high) for each in exact} == {(0.5, None, None)}
+    assert found.at("0").accuracy.low < 0.6 < found.at("0").accuracy.high
+    assert measure(dataclasses.replace(record, flags=())).at("0").balanced.low is not None
+
+
+def test_an_attack_on_survivors_has_counts_and_no_accuracy():
+    record = full()
+    square, asked = record.attacks["square"], np.flatnonzero(record.robust("0.004"))
+    # Of the images that all others left standing, this one breaks three at the headline ε.
+    linf, margins = square.linf.copy(), square.margins["0.004"].copy()
+    linf[asked[:3]], margins[asked[:3]] = 0.004, -1
+    broke = dataclasses.replace(square, linf=linf, margins={**square.margins, "0.004": margins})
+    record = dataclasses.replace(record, attacks={**record.attacks, "square": broke})
+
+    found = measure(record)
+
+    assert "square" not in found.by_attack
+    smaller, headline = found.survivors
+    assert (smaller.epsilon, smaller.broken, smaller.asked) == ("0.002", 0, record.robust("0.002").sum())
+    assert (headline.epsilon, headline.broken, headline.asked) == ("0.004", 3, len(asked))
+    assert headline.patients == len({record.patient_ids[image] for image in asked})
+    nothing = {epsilon: np.full(200, np.nan, np.float32) for epsilon in record.epsilons}
+    never = dataclasses.replace(
+        record, attacks={**record.attacks, "square": dataclasses.replace(square, margins=nothing)}
+    )
+    assert [met.words for met in measure(never).survivors] == ["none asked", "none asked"]
 
 
 def test_confidence_under_attack_comes_from_the_attack_that_was_never_stopped():

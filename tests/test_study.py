@@ -67,8 +67,10 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
     ct = next(table.modality.title for table in tables if table.modality.name == "ct")
     published = {line.entry: line.published for line in found.abstract if line.modality == ct}
     titles = {r.submission: r.description["title"] for r in records}
+    # The paper trained against PGD: its number stands beside such entries, and beside no other way of training.
     assert published[titles["vgg16-slim-naive"]] == "25.6"
     assert published[titles["vgg16-slim-pgd-at"]] == "67.7"
+    assert published[titles["vgg16-slim-n-fgsm"]] == "–"
     here = {(record.modality, record.submission) for record in records}
     twins = [(r.modality, r.description.get("naive_twin"), r.submission) for r in records]
     pairs = [(m, {twin, entry}) for m, twin, entry in twins if (m, twin) in here]

@@ -119,6 +119,7 @@ def test_images_that_are_not_here_leave_a_row_out_and_say_how_to_get_them(scans)
     (sentence,) = found.left_out
     assert "adversarial images of aa on ct are not in the cache" in sentence
     assert "oncorobust evaluate aa --modality ct --fresh" in sentence
+    assert "/" not in sentence  # it is written beside the records, and a path is one machine's
 
 
 def test_images_that_were_changed_leave_a_row_out(scans):

@@ -157,18 +157,19 @@ def _entered(
 
 def _images(record: Record, split: Split, left_out: list[str]) -> np.ndarray | None:
     """A record's adversarial images, or None and a sentence in `left_out`."""
+    # Without the path, which is one machine's: the sentence is written beside the records.
+    told = f"the adversarial images of {record.submission} on {record.modality}"
+    again = f"make them again: oncorobust evaluate {record.submission} --modality {record.modality} --fresh"
     try:
         images = load_adversarial(record)
-        sha256 = record.provenance["adversarial_sha256"]
-        with open(adversarial_file(sha256), "rb") as file:
-            whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        if not whole or images.shape != split.images.shape:
-            raise DataError(
-                f"the adversarial images of {record.submission} on {record.modality} in the cache are damaged; make them "
-                f"again: oncorobust evaluate {record.submission} --modality {record.modality} --fresh"
-            )
-    except DataError as error:
-        left_out.append(str(error))
+    except DataError:
+        left_out.append(f"{told} are not in the cache; {again}")
+        return None
+    sha256 = record.provenance["adversarial_sha256"]
+    with open(adversarial_file(sha256), "rb") as file:
+        whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    if not whole or images.shape != split.images.shape:
+        left_out.append(f"{told} in the cache are damaged; {again}")
         return None
     return images
 

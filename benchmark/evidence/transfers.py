@@ -19,7 +19,8 @@ NAME = "all.transfer.json"
 class Transfers:
     """How often the images of one entry (outer) turn another (inner), of those that it answers rightly when clean.
 
-    success: None where an entry's images were not at hand. outdated: entries whose record is another one by now; they
+    success: None where an entry's images were not at hand. median, known: of the rates between two entries that are there,
+    and how many these are. outdated: entries whose record is another one by now; they
     are left out.
     """
 
@@ -27,6 +28,7 @@ class Transfers:
     submissions: tuple[str, ...]
     success: Mapping[str, Mapping[str, float | None]]
     median: float | None
+    known: int
     outdated: tuple[str, ...]
 
 
@@ -64,7 +66,7 @@ def read_transfers(folder: Path, records: Sequence[Record]) -> Transfers | None:
     middle = len(off) // 2
     median = None if not off else (off[middle] if len(off) % 2 else (off[middle - 1] + off[middle]) / 2)
     outdated = tuple(name for name in named if name not in current)
-    return Transfers(epsilon, tuple(current), success, median, outdated) if current else None
+    return Transfers(epsilon, tuple(current), success, median, len(off), outdated) if current else None
 
 
 def _share(value: object) -> float | None:

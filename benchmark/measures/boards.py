@@ -11,7 +11,7 @@ from benchmark.errors import DataError
 from benchmark.record import Record
 from benchmark.statistics import Estimate, balanced_accuracy, mean_intervals
 from benchmark.statistics.agreement import Agreement, agreement
-from benchmark.statistics.comparison import Comparison, compare
+from benchmark.statistics.comparison import LEVEL, Comparison, compare
 from benchmark.statistics.power import planned_for, shown_difference
 from benchmark.statistics.ranks import Rank, first_places, rank_intervals
 
@@ -31,6 +31,11 @@ class Versus:
     p: float
     p_adjusted: float
     agreement: Agreement
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the two differ, as among all pairs of the board."""
+        return self.p_adjusted <= LEVEL and self.difference.low is not None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,12 @@ class Board:
     def of(self, submission: str) -> Standing:
         """One entry's standing."""
         return next(each for each in self.standings if each.submission == submission)
+
+    @property
+    def alike_to_leader(self) -> tuple[str, ...]:
+        """Ranked entries that are not told apart from the leader, some of lower rank: others can be better than these."""
+        against = [each.against_leader for each in self.standings if each.against_leader]
+        return tuple(versus.entry for versus in against if not versus.beyond_chance)
 
 
 def board(records: Sequence[Record]) -> Board:

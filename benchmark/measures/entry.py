@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.directions import Quartiles, quartiles
+from benchmark.measures.constant import exact_if_constant
 from benchmark.measures.subgroups import Subgroup, subgroups, worst_group
+from benchmark.measures.survivors import Met, attacks_alone, met_survivors
 from benchmark.measures.wording import positive_words
 from benchmark.record import Record
 from benchmark.statistics import MINIMUM_PATIENTS, Estimate, accuracy_intervals
@@ -46,7 +48,8 @@ class Measures:
     """Every figure of a record. Shares are in [0, 1], intervals hold 95 %; none stand below 20 patients.
 
     positive: what a positive image is, in words. curve: clean first, then every ε of the grid in the worst case.
-    by_attack: each attack alone at the headline ε. area: under balanced accuracy over ε, of the largest possible.
+    by_attack: each attack that was asked about every image, alone at the headline ε; survivors: what the others met.
+    area: under balanced accuracy over ε, of the largest possible.
     minimal_epsilon: quartiles over all images, 0 where wrong already; minimal_epsilon_of_right: of those right when clean.
     attacked: under the attack that was never stopped, at the headline ε; None where the protocol has none.
     design_effect: how many images tell as much as one of another patient would, of headline accuracy; None without patients.
@@ -63,6 +66,7 @@ class Measures:
     positives: int
     curve: tuple[Accuracy, ...]
     by_attack: Mapping[str, Accuracy]
+    survivors: tuple[Met, ...]
     area: Estimate
     minimal_epsilon: Quartiles
     minimal_epsilon_of_right: Quartiles
@@ -87,10 +91,10 @@ def measure(record: Record, facts: Mapping[str, np.ndarray] | None = None) -> Me
     clean, headline = record.clean_correct, record.headline
     grid = ("0", *record.epsilons)
     right = np.column_stack([clean, *(record.robust(epsilon) for epsilon in record.epsilons)])
-    attacks = list(record.attacks)
-    alone = np.column_stack([record.robust(headline, attack) for attack in attacks])
+    attacks = attacks_alone(record)
+    alone = [record.robust(headline, attack) for attack in attacks]
     # The curve and the attacks at once: the same patients are drawn for all of them.
-    accuracies = _accuracies(record, [*grid, *[headline] * len(attacks)], np.column_stack([right, alone]))
+    accuracies = _accuracies(record, [*grid, *[headline] * len(attacks)], np.column_stack([right, *alone]))
     smallest, end = record.minimal_epsilon, record.epsilons[-1]
     validation = record.validation
     threshold = validation_threshold(validation.margins, validation.labels) if validation else None
@@ -109,7 +113,8 @@ def measure(record: Record, facts: Mapping[str, np.ndarray] | None = None) -> Me
         positives=int((record.labels == 1).sum()),
         curve=accuracies[: len(grid)],
         by_attack=dict(zip(attacks, accuracies[len(grid) :], strict=True)),
-        area=area_under_curve(right, record.labels, who, record.epsilons),
+        survivors=met_survivors(record),
+        area=exact_if_constant(record, [area_under_curve(right, record.labels, who, record.epsilons)])[0],
         minimal_epsilon=quartiles(smallest, end),
         minimal_epsilon_of_right=quartiles(smallest[clean], end),
         threshold=threshold,
@@ -128,7 +133,7 @@ def _places(record: Record) -> np.ndarray:
 
 def _accuracies(record: Record, epsilons: Sequence[str], right: np.ndarray) -> tuple[Accuracy, ...]:
     labels, patients = record.labels, _places(record)
-    balanced = accuracy_intervals(right, labels, patients, balanced=True)
+    balanced = exact_if_constant(record, accuracy_intervals(right, labels, patients, balanced=True))
     plain = accuracy_intervals(right, labels, patients)
     by_class: dict[int, list[Estimate] | list[None]] = {}
     for label in (0, 1):

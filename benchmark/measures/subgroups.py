@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.measures.constant import exact_if_constant
 from benchmark.record import Record
 from benchmark.statistics import MINIMUM_PATIENTS, Estimate, accuracy_interval
 
@@ -44,10 +45,11 @@ def subgroups(record: Record, facts: Mapping[str, np.ndarray]) -> tuple[Subgroup
         for name, own in groups(facts[fact]):
             labels, who = record.labels[own], patients[own]
             classes = tuple(int(label) for label in np.unique(labels))
-            clean, attacked = (
+            shares = [
                 accuracy_interval(right[own], labels, who, balanced=True)
                 for right in (record.clean_correct, robust)
-            )
+            ]
+            clean, attacked = exact_if_constant(record, shares)
             found.append(Subgroup(fact, name, int(own.sum()), len(np.unique(who)), classes, clean, attacked))
     return tuple(found)
 
@@ -81,5 +83,9 @@ def worst_group(found: Sequence[Subgroup]) -> Subgroup | None:
 
     The lowest of many is low by chance as well: read it with its interval, and with how many groups there are.
     """
-    enough = [group for group in found if group.patients >= MINIMUM_PATIENTS and len(group.classes) == 2]
-    return min(enough, key=lambda group: group.robust.value, default=None)
+    return min(comparable_groups(found), key=lambda group: group.robust.value, default=None)
+
+
+def comparable_groups(found: Sequence[Subgroup]) -> list[Subgroup]:
+    """Those with both classes and 20 patients, of which the worst is one."""
+    return [group for group in found if group.patients >= MINIMUM_PATIENTS and len(group.classes) == 2]

@@ -46,6 +46,7 @@ class BoardPage:
     warnings: tuple[str, ...]
     verdict: str
     trust: str
+    ties: tuple[str, ...]
     facts: tuple[board_words.Fact, ...]
     protocol: str
     headline: str
@@ -101,6 +102,7 @@ def _board(table: Table, source: Source) -> BoardPage:
         warnings=track_warnings(table.track) + board_words.warnings(table),
         verdict=board_words.verdict(table) if table.ranked else "",
         trust=board_words.trust(table),
+        ties=board_words.tie_words(table),
         facts=board_words.facts(table),
         protocol=f"{table.protocol['name']} v{table.protocol['version']}",
         headline=headline,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from benchmark.measures import positive_words
 from benchmark.record import Record
 from benchmark.statistics import MINIMUM_PATIENTS
 from leaderboard import figures, paths
@@ -34,10 +35,13 @@ ANCHOR = "compare-curves"
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """Row minus column in points. beyond: whether that is more than chance; differ: images on which they disagree."""
+    """Row minus column in points. beyond: whether that is more than chance; differ: images on which they disagree, with
+    McNemar's p of that pair alone.
+    """
 
     difference: str
     differ: str
+    mcnemar: str
     beyond: bool
 
 
@@ -66,6 +70,7 @@ class ComparePage:
     warnings: tuple[str, ...]
     images: str
     patients: str
+    positive: str
     family: str
     left_out: int
     rows: tuple[MatrixRow, ...]
@@ -112,6 +117,7 @@ def _page(table: Table, records: Sequence[Record], pairs: Sequence[Pair]) -> Com
         ),
         images=f"{table.images:,}",
         patients=f"{table.patients:,}",
+        positive=positive_words(table.modality.name, table.track),
         family=_family(ranked, len(pairs) - ranked),
         left_out=max(0, len(table.rows) - MATRIX),
         rows=_matrix(table, pairs),
@@ -175,7 +181,10 @@ def _cell(pair: Pair) -> MatrixCell:
     # Row minus column: the row stands below, so the pair is turned.
     both = pair.agreement
     return MatrixCell(
-        signed(-pair.difference.value), f"{both.first_alone + both.second_alone:,}", pair.beyond_chance
+        signed(-pair.difference.value),
+        f"{both.first_alone + both.second_alone:,}",
+        "p < 0.001" if both.p < 0.001 else f"p = {both.p:.3f}",
+        pair.beyond_chance,
     )
 
 

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.checks import CHECKS
+from benchmark.evidence.seeds import read_attack_seeds
 from benchmark.evidence.transfers import Transfers, read_transfers
 from benchmark.folders import submissions_folder
 from benchmark.measures import SPECIFICITY, SURE, Confidence, Measures
 from benchmark.record import Flag, Record
 from benchmark.statistics import MINIMUM_PATIENTS, bootstrap
 from leaderboard import paths
+from leaderboard.attack_seeds import attack_seeds_words
 from leaderboard.card import card_facts, commands, hash_facts, run_facts, training_facts
 from leaderboard.entries import entry_view, title
 from leaderboard.entry_figures import EntryFigures
+from leaderboard.entry_groups import groups_table, worst_group_words
+from leaderboard.entry_transfer import transfer_table, transfer_words
 from leaderboard.frame import Batch, Page
 from leaderboard.history import Change, History, read_history
 from leaderboard.measured import Measured, measured
@@ -26,7 +30,7 @@ from leaderboard.tables import Table
 from leaderboard.tracks import is_private, track_warnings
 from leaderboard.training_log import log_file, training_figure
 from leaderboard.views import EntryView
-from leaderboard.words import number, percent, plain_text
+from leaderboard.words import number, plain_text
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class EntryPage:
     worst_group: str
     transfer: Numbers | None
     transfer_words: str
+    attack_seeds: str
     log: Figure | None
     run: tuple[Fact, ...]
     hashes: tuple[Fact, ...]
@@ -120,7 +125,7 @@ def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
     table, row = shared.table, shared.table.rows[place]
     entry, history = entry_view(table, place), shared.history.get(key(table, row))
     measures, headline = found.measures, record.headline
-    transfer = _transfer(shared, record.submission)
+    transfer = transfer_table(shared.transfers, record.submission, shared.titles)
     content = EntryPage(
         entry=entry,
         board=paths.board(table),
@@ -139,10 +144,11 @@ def _page(shared: _Board, place: int, record: Record, found: Measured) -> Page:
         figures=shared.figures.all(record, found),
         confidence=_confidence(measures),
         flags=tuple(_flag(flag) for flag in record.flags),
-        groups=_groups(measures),
-        worst_group=_worst_group(measures),
-        transfer=transfer[0],
-        transfer_words=transfer[1],
+        groups=groups_table(measures),
+        worst_group=worst_group_words(measures),
+        transfer=transfer,
+        transfer_words=transfer_words(shared.transfers) if transfer else "",
+        attack_seeds=attack_seeds_words(read_attack_seeds(record, shared.folder)),
         log=None
         if is_private(table.track)
         else training_figure(log_file(submissions_folder(), record.submission, record.modality)),
@@ -253,7 +259,8 @@ def _confidence(found: Measures) -> Numbers:
     )
     return Numbers(
         "What the model's confidence is worth. Under attack these figures come from one attack that goes on to its last "
-        "step on every image; shares in percent, 95 % intervals in small print.",
+        "step on every image; shares in percent, 95 % intervals in small print. The calibration error is too large on few "
+        "images; its interval is turned round it to take that away, and can lie below it (basic bootstrap).",
         ("", *(name for name, _ in conditions)),
         tuple(lines),
     )
@@ -263,60 +270,3 @@ def _flag(flag: Flag) -> FlagView:
     known = CHECKS.get(flag.id)
     told = f"{flag.value:.3g}, tolerance {flag.threshold:.3g}"
     return FlagView(flag.id, flag.severity, flag.sentence, told, known.asks if known else "")
-
-
-def _groups(found: Measures) -> Numbers | None:
-    if not found.subgroups:
-        return None
-    return Numbers(
-        f"Accuracy by what is known of the images, clean and in the worst case at ε = {found.headline}, in percent; "
-        "balanced where a group has both classes.",
-        ("group", "images", "patients", "clean", "worst case, at most"),
-        tuple(
-            Line(
-                f"{each.fact.replace('_', ' ')}: {each.group}",
-                (
-                    Cell(f"{each.images:,}"),
-                    Cell(f"{each.patients:,}"),
-                    share(each.clean),
-                    share(each.robust),
-                ),
-            )
-            for each in found.subgroups
-        ),
-    )
-
-
-def _worst_group(found: Measures) -> str:
-    worst = found.worst_group
-    if worst is None:
-        return ""
-    return (
-        f"Worst group: {worst.fact.replace('_', ' ')} {worst.group}, with at most {percent(worst.robust.value)} of "
-        f"{worst.images:,} images right."
-    )
-
-
-def _transfer(shared: _Board, submission: str) -> tuple[Numbers | None, str]:
-    found = shared.transfers
-    if found is None or submission not in found.submissions:
-        return None, ""
-    others = [name for name in found.submissions if name != submission]
-    if not others:
-        return None, ""
-    lines = (
-        Line("its images turn the other", tuple(_rate(found.success[submission][other]) for other in others)),
-        Line(
-            "the other's images turn it", tuple(_rate(found.success[other][submission]) for other in others)
-        ),
-    )
-    caption = (
-        f"Percent of the images right when clean that are turned by the worst images made for another entry, at ε = "
-        f"{found.epsilon}. A dash: those images were not at hand."
-    )
-    words = "" if found.median is None else f"Median over all pairs of the board: {percent(found.median)}."
-    return Numbers(caption, ("", *(shared.titles[other] for other in others)), lines), words
-
-
-def _rate(value: float | None) -> Cell:
-    return Cell(number(value))

@@ -114,7 +114,9 @@ def _statistics() -> tuple[Fact, ...]:
             "confidence",
             f"AUROC (Obuchowski 1997), Brier score, expected calibration error in {BINS} bins; sensitivity at the threshold "
             f"that gave {percent(SPECIFICITY)} specificity on the clean validation part; errors at a confidence above "
-            f"{percent(SURE)}. Under attack only from an attack that is never stopped.",
+            f"{percent(SURE)}. Under attack only from an attack that is never stopped. The calibration error is too large "
+            "on few images, and its resamples are so once more: its interval is turned round the figure (basic bootstrap; "
+            "Davison & Hinkley 1997, §5.2), and can lie below it.",
         ),
         Fact(
             "small splits",

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from leaderboard import figures, paths
 from leaderboard.board_words import verdict
-from leaderboard.columns import balanced_clean
 from leaderboard.entries import title
 from leaderboard.frame import File, Page
 from leaderboard.source import Source
@@ -143,7 +142,7 @@ def _leader(table: Table, row: Row) -> Leader:
         path=paths.entry(table, row.submission),
         value=number(row.balanced.value),
         interval=interval(row.balanced),
-        mark=figures.forest(balanced_clean(row), row.balanced),
+        mark=figures.forest(row.balanced_clean, row.balanced),
     )
 
 
