@@ -68,7 +68,7 @@ def _columns(table: Table) -> Iterator[Column]:
     yield Column("training", "Training", TRAINING, _training, look="text")
     yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text name")
     yield Column("verified", "Claimed, verified", VERIFIED, lambda row: _verified(table, row), look="text")
-    yield Column("cost", "Cost", COST, _cost)
+    yield Column("cost", "Cost", COST, _cost, shown=False)
     yield Column("all", "Robust, all images", ALL, lambda row: _all(row, headline), "%", shown=False)
     yield Column("sensitivity", "Sensitivity", SENSITIVITY, lambda r: _share(r.sensitivity), "%", shown=False)
     yield Column("specificity", "Specificity", SPECIFICITY, lambda r: _share(r.specificity), "%", shown=False)

@@ -219,7 +219,7 @@ def test_the_address_carries_the_view(opened):
     board.page.get_by_role("searchbox").fill("vgg16")
     board.page.get_by_role("slider").fill("7")
     board.page.locator(".chooser summary").click()
-    board.page.locator('[data-column="cost"]').uncheck()
+    board.page.locator('[data-column="architecture"]').uncheck()
     board.page.locator('[data-column="specificity"]').check()
     hash_ = board.page.evaluate("location.hash.slice(1)")
     assert "epsilon=0.008" in hash_
@@ -228,7 +228,7 @@ def test_the_address_carries_the_view(opened):
     assert again.order() == board.order()
     assert again.column("robust") == board.column("robust")
     assert again.page.get_by_role("searchbox").input_value() == "vgg16"
-    assert not again.page.locator('#board th[data-key="cost"]').is_visible()
+    assert not again.page.locator('#board th[data-key="architecture"]').is_visible()
     assert again.page.locator('#board th[data-key="specificity"]').is_visible()
     assert again.page.locator('#board th[data-key="area"]').get_attribute("aria-sort") == "descending"
     # An address that makes no sense shows the board as it is.
@@ -310,3 +310,20 @@ def test_print_shows_the_table_and_no_controls(opened):
     assert not board.page.locator("[data-controls]").is_visible()
     assert not board.page.locator("header.top nav").is_visible()
     assert board.page.locator("#board").is_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_board_fits_on_paper_and_its_entries_can_be_read(browser, site, scripts):
+    # Paper is written on in the light, whatever theme was chosen; 965 px are a letter on its side.
+    context = browser.new_context(viewport={"width": 965, "height": 720}, java_script_enabled=scripts)
+    page = Opened(context, address(site, BOARD)).page
+    if scripts:
+        page.get_by_role("button", name="Dark theme").click()
+    page.emulate_media(media="print")
+    assert min(cell.bounding_box()["width"] for cell in page.locator("#board th.entry").all()) >= 140
+    assert page.locator("#board").bounding_box()["width"] <= 965
+    shown = [head.get_attribute("data-key") for head in page.locator("#board thead th:visible").all()]
+    assert shown == ["rank", "entry", "robust", "forest", "clean", "missed", "median", "area", "best"]
+    assert "size: landscape" in (site / "static/style.css").read_text("utf-8")
+    assert sum(page.evaluate("getComputedStyle(document.body).color.match(/\\d+/g).map(Number)")) < 150
+    context.close()
