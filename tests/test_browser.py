@@ -242,6 +242,42 @@ def test_columns_are_chosen(opened):
     board.page.locator('[data-column="under-fgsm"]').check()
     assert board.page.locator('#board th[data-key="under-fgsm"]').is_visible()
     assert all(float(value) <= 100 for value in board.column("under-fgsm"))
+    for label in board.page.locator("[data-choices] label").all():  # a box and its words stand in one line
+        box, words = label.locator("input").bounding_box(), label.bounding_box()
+        assert words["height"] < 2 * box["height"]
+
+
+@pytest.mark.parametrize("width", [1180, 1280, 1920])
+def test_what_is_chosen_to_compare_stands_side_by_side(browser, site, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = Opened(context, address(site, "phantom/ct/compare.html")).page
+    boxes = [select.bounding_box() for select in page.locator("[data-choice]").all()]
+    edge = page.locator("#chosen").bounding_box()
+    ends = [box["x"] + box["width"] for box in boxes]
+    for box, end, after in zip(boxes, ends, boxes[1:], strict=False):
+        assert end <= after["x"] or box["y"] < after["y"]
+    assert max(ends) <= edge["x"] + edge["width"]
+    context.close()
+
+
+def test_a_board_fits_a_common_window_and_where_it_does_not_its_edge_says_so(browser, site):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = Opened(context, address(site, BOARD)).page
+    wide = "(() => { const box = document.querySelector('.scroll'); return box.scrollWidth - box.clientWidth })()"
+    assert page.evaluate(wide) == 0
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate(wide) > 100
+    beginning, end = shade_at_the_right(page), None
+    page.evaluate("document.querySelector('.scroll').scrollLeft = 9999")
+    end = shade_at_the_right(page)
+    assert beginning < end - 15
+    context.close()
+
+
+def shade_at_the_right(page) -> float:
+    """How light the right edge of the board's box is, below its caption's text."""
+    shot = Image.open(BytesIO(page.locator(".scroll").first.screenshot())).convert("L")
+    return float(np.median(np.asarray(shot)[:, -3:]))
 
 
 def test_a_download_is_the_table(browser, site):
