@@ -43,6 +43,14 @@ class Column:
     look: str = "number"
     shown: bool = True
 
+    @property
+    def held(self) -> bool:
+        """Whether its figures stay those of the headline ε while a reader moves along ε."""
+        return self.key in HELD or self.key.startswith("under-")
+
+
+HELD = ("best", "all", "sensitivity", "specificity", "leader", "twin")
+
 
 def columns(table: Table) -> tuple[Column, ...]:
     """All columns but rank and entry, in their order."""

@@ -213,6 +213,28 @@ def test_moving_along_epsilon_ranks_again(opened, site):
     assert board.page.evaluate(ROWS) == kept
 
 
+def test_away_from_the_headline_everything_says_of_which_epsilon_it_is(opened):
+    board = opened(view="epsilon=0.02&columns=robust,clean,best,leader,under-fgsm")
+    caption, count = board.page.locator("#board caption"), board.page.locator("[data-count]")
+    assert "robust at ε = 0.02 (28 HU)" in caption.inner_text()
+    assert "by Order, ascending" in count.inner_text()
+    ink = {
+        key: board.page.locator("#board tbody tr")
+        .first.locator("td")
+        .nth(at)
+        .evaluate("cell => getComputedStyle(cell).color")
+        for at, key in ((2, "clean"), (3, "best"), (4, "leader"), (5, "under-fgsm"))
+    }
+    for key in ("best", "leader", "under-fgsm"):
+        assert "stays at ε = 0.004" in board.page.locator(f'#board th[data-key="{key}"]').inner_text()
+        assert ink[key] != ink["clean"]
+    assert "stays" not in board.page.locator('#board th[data-key="clean"]').inner_text()
+    board.page.get_by_role("slider").fill("5")
+    assert "robust at ε = 0.004 (5.6 HU)" in caption.inner_text()
+    assert "by Rank, ascending" in count.inner_text()
+    assert not board.page.locator("#board .held:visible").count()
+
+
 def test_the_address_carries_the_view(opened):
     board = opened()
     board.page.get_by_role("button", name="Area over ε", exact=True).click()
