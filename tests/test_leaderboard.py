@@ -21,6 +21,8 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from benchmark.statistics import bootstrap
 from leaderboard.build import build
+from leaderboard.screenshots import SHOTS
+from leaderboard.stamp import code_commit
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
 
@@ -557,6 +559,27 @@ def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: 
     ]
     (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
     assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
+
+
+def test_the_stamp_names_the_commit_of_the_code_and_not_that_of_records(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    code, record = tmp_path / "leaderboard" / "build.py", tmp_path / "leaderboard" / "results" / "x.json"
+    assert code_commit(tmp_path) == ""
+    git("init", "-q")
+    for file in (code, record):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1")
+        git("add", ".")
+        git("commit", "-qm", file.name)
+    assert code_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD~1")
+    record.write_text("2")
+    assert code_commit(tmp_path)
+    code.write_text("2")
+    assert code_commit(tmp_path) == ""
 
 
 def test_times_are_costs_and_other_files_are_no_records(tmp_path: Path) -> None:
