@@ -48,6 +48,12 @@ def results_folder(track: str, private: bool = False, protocol: str = "") -> Pat
     return base / track
 
 
+def site_address() -> str:
+    """Where the pages will stand, with a slash at the end; empty where nobody says. Told by ONCOROBUST_ADDRESS."""
+    named = os.environ.get("ONCOROBUST_ADDRESS", "").strip()
+    return f"{named.rstrip('/')}/" if named.startswith(("https://", "http://")) else ""
+
+
 def site_folder(private: bool = False) -> Path:
     """Where the pages are built. Moved by ONCOROBUST_SITE."""
     if private:

@@ -10,6 +10,8 @@ from benchmark.measures import positive_words
 from benchmark.statistics import MINIMUM_PATIENTS
 from leaderboard import paths
 from leaderboard.entries import title
+from leaderboard.source import Source, key
+from leaderboard.stamp import records_commit, span
 from leaderboard.tables import Table
 from leaderboard.words import number
 
@@ -71,16 +73,16 @@ def trust(table: Table) -> str:
     best = next((row for row in table.rows if row.rank == 1), None)
     if best is None:
         return ""
-    notices = ", ".join(flag.id for flag in best.flags)
-    checks = (
-        f"Of its number the health checks say: {notices}"
-        if notices
-        else "No health check objects to its number"
+    notices = "; ".join(flag.sentence for flag in best.flags)
+    checks = "No health check doubts its number" + (
+        f". A notice informs and does not lower trust: {notices}." if notices else ";"
     )
     if best.best_known is None or not best.best_known.evidence:
-        return f"{checks}; no second attack code was asked."
-    broken = sum(credit.images for credit in best.best_known.credits)
-    return f"{checks}; others' attacks broke {f'{broken} more' if broken else 'none more'} of its images."
+        others = "no second attack code was asked."
+    else:
+        broken = sum(credit.images for credit in best.best_known.credits)
+        others = f"others' attacks broke {f'{broken} more' if broken else 'none more'} of its images."
+    return f"{checks} {others[0].upper() + others[1:] if notices else others}"
 
 
 def facts(table: Table) -> tuple[Fact, ...]:
@@ -115,13 +117,50 @@ def facts(table: Table) -> tuple[Fact, ...]:
     )
 
 
-def citation(table: Table) -> str:
-    """What to write where the board is cited."""
-    protocol = f"protocol {table.protocol['name']} v{table.protocol['version']}"
-    split = f"split {table.split.get('name', '')} (sha256 {str(table.split.get('sha256', ''))[:12]})"
-    return (
-        f"The OncoRobust developers. OncoRobust {__version__}: adversarial robustness of models of oncologic images. "
-        f"{table.modality.title}, {table.track} track, {protocol}, {split}."
+@dataclass(frozen=True)
+class Citation:
+    """How to cite a board: a sentence, and the same as BibTeX."""
+
+    text: str
+    bibtex: str
+
+
+def citation(table: Table, source: Source) -> Citation:
+    """What to write where the board is cited: what of year, address, dates and commit is known."""
+    dates = span(source.dates[key(table, row)] for row in table.rows if key(table, row) in source.dates)
+    year = dates[-1][:4] if dates else ""
+    commit = records_commit(source.results)
+    name = f"OncoRobust {__version__}: adversarial robustness of models of oncologic images"
+    board = f"{table.modality.title}, {table.track} track"
+    known = (
+        f"protocol {table.protocol['name']} v{table.protocol['version']}",
+        f"split {table.split.get('name', '')} (sha256 {str(table.split.get('sha256', ''))[:12]})",
+        f"records of {' to '.join(dates)}" if dates else "",
+        f"at commit {commit}" if commit else "",
+    )
+    told, address = ", ".join(filter(None, known)), source.address and source.address + paths.board(table)
+    fields = {
+        "author": "{The OncoRobust developers}",
+        "title": f"{{{_tex(f'{name}. {board}')}}}",
+        "year": year,
+        "version": __version__,
+        "howpublished": f"\\url{{{address}}}" if address else "",
+        "note": _tex(told[0].upper() + told[1:]),
+    }
+    lines = "".join(f"  {field} = {{{value}}},\n" for field, value in fields.items() if value)
+    who = "The OncoRobust developers" + (f" ({year})" if year else "")
+    return Citation(
+        f"{who}. {name}. {board}, {told}.{f' {address}' if address else ''}",
+        f"@misc{{oncorobust-{paths.table_name(table)}-{table.protocol['version']},\n{lines}}}",
+    )
+
+
+def _tex(text: str) -> str:
+    """Text of which TeX makes nothing but text."""
+    return "".join(
+        f"\\{character}" if character in "&%$#_" else character
+        for character in text
+        if character not in "{}\\^~"
     )
 
 
@@ -130,7 +169,10 @@ def warnings(table: Table) -> tuple[str, ...]:
     few = table.patients < MINIMUM_PATIENTS
     size = f"Only {table.patients} patients: no interval and no rank below {MINIMUM_PATIENTS}."
     found = table.notes.get("audit", {}).get("warnings", ())
-    return (*((size,) if few else ()), *(f"The audit of these images: {sentence}." for sentence in found))
+    return (
+        *((size,) if few else ()),
+        *(f"The audit of these images: {sentence}.".replace("`", "") for sentence in found),
+    )
 
 
 def _smallest(table: Table) -> str:

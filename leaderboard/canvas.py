@@ -21,7 +21,7 @@ Points: TypeAlias = Sequence[float] | np.ndarray
 # Words that stand in a drawing until it is used; `named` and `drawn` put others in their place.
 TITLE, DESCRIPTION = "title-of-this-drawing", "description-of-this-drawing"
 ANCHOR, LABEL = "anchor-of-this-drawing", "label-of-this-axis"
-DASHES = ("none", "6 2", "2 2", "6 2 2 2", "1 3", "9 3", "9 3 1 3 1 3")
+DASHES = ("none", "6 2", "2 2", "6 2 2 2", "1 3", "9 3", "9 3 1 3 1 3", "3 5")
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,14 @@ class Column:
     look: str = "number"
     shown: bool = True
 
+    @property
+    def held(self) -> bool:
+        """Whether its figures stay those of the headline ε while a reader moves along ε."""
+        return self.key in HELD or self.key.startswith("under-")
+
+
+HELD = ("best", "all", "sensitivity", "specificity", "leader", "twin")
+
 
 def columns(table: Table) -> tuple[Column, ...]:
     """All columns but rank and entry, in their order."""
@@ -70,7 +78,7 @@ def _columns(table: Table) -> Iterator[Column]:
     yield Column("training", "Training", TRAINING, _training, look="text")
     yield Column("architecture", "Architecture", ARCHITECTURE, _architecture, look="text name")
     yield Column("verified", "Claimed, verified", VERIFIED, lambda row: _verified(table, row), look="text")
-    yield Column("cost", "Cost", COST, _cost)
+    yield Column("cost", "Cost", COST, _cost, shown=False)
     yield Column("clean-all", "Clean, all images", CLEAN_ALL, lambda row: _share(row.clean), "%", shown=False)
     yield Column("all", "Robust, all images", ALL, lambda row: _all(row, headline), "%", shown=False)
     yield Column("sensitivity", "Sensitivity", SENSITIVITY, lambda r: _share(r.sensitivity), "%", shown=False)

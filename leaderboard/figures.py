@@ -23,10 +23,10 @@ from leaderboard.tables import Row, Table
 
 # Colours that stand for a class until the drawing is done: the page's ink, and one per series.
 INK = "#000001"
-SERIES = 6
+SERIES = 8
 # Entries of a table that a figure can still tell apart; the others are drawn faintly.
 SHOWN = 12
-MARKERS = ("o", "s", "D", "^", "v", "P")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", ">")
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)))
 
 _PLACEHOLDER = {INK: "ink"} | {f"#0000{16 + i:02x}": f"series-{i}" for i in range(SERIES)}
@@ -295,4 +295,6 @@ _MARKER_PATHS = {
     "^": "M12 1.5l4.5 8h-9z",
     "v": "M12 10.5l4.5-8h-9z",
     "P": "M10.5 1.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "X": "M8.8 1.2l3.2 3.2l3.2-3.2l1.6 1.6l-3.2 3.2l3.2 3.2l-1.6 1.6l-3.2-3.2l-3.2 3.2l-1.6-1.6l3.2-3.2l-3.2-3.2z",
+    ">": "M8 1.5l8 4.5l-8 4.5z",
 }

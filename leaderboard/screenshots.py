@@ -30,6 +30,8 @@ class Shot:
 SHOTS = (
     Shot("overview", "index.html", "light", 1280, 900),
     Shot("board", "phantom/ct/index.html", "light", 1440, 1080),
+    Shot("entry", "phantom/ct/vgg16-slim-pgd-at.html", "light", 1280, 900),
+    Shot("compare", "phantom/ct/compare.html", "light", 1280, 900),
     Shot("board-dark-phone", "phantom/ct/index.html", "dark", 430, 932),
 )
 

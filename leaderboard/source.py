@@ -16,6 +16,7 @@ from benchmark.evidence.claims import Claim, read_claims
 from benchmark.evidence.runs import Runs
 from benchmark.evidence.trainings import Spreads
 from benchmark.evidence.variants import Trained
+from benchmark.folders import site_address
 from benchmark.record import Record
 from leaderboard.effects import read_effects
 from leaderboard.evidence import read_best_known
@@ -32,7 +33,7 @@ class Source:
 
     tables: one for each track, modality and protocol, the rows in the order of the board.
     Mappings are keyed "<track>/<modality>/<submission>", `trained` "<track>/<modality>".
-    dates: the day on which an evaluation ended, as YYYY-MM-DD, where that is known.
+    dates: the day on which an evaluation ended, as YYYY-MM-DD, where that is known. address: of the site, where that is.
     """
 
     results: Path
@@ -44,6 +45,7 @@ class Source:
     trainings: Mapping[str, Spreads]
     trained: Mapping[str, Sequence[Trained]]
     dates: Mapping[str, str]
+    address: str = ""
 
     def record(self, table: Table, row: Row) -> Record:
         """The record that a row was computed from."""
@@ -96,6 +98,7 @@ def source_of(results_root: Path, records: Sequence[Record], seconds: Mapping[st
         trainings=trainings,
         trained=read_effects(results_root),
         dates=_dates(results_root, records),
+        address=site_address(),
     )
 
 

@@ -1,27 +1,33 @@
-"""What a site was built from: commit, protocols, dates. Taken from the records, so the same records give the same bytes."""
+"""What a site was built from: commits, protocols, dates; so the same records and the same code give the same bytes."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark import __version__
+from benchmark.folders import ROOT
 from leaderboard.source import Source
 
 
 def stamp(source: Source) -> tuple[tuple[str, str], ...]:
     """Names and values, as a footer prints them; what is not known is left out."""
     protocols = sorted({f"{t.protocol['name']} v{t.protocol['version']}" for t in source.tables})
-    dates = sorted(source.dates.values())
-    span = dates[:1] if dates[:1] == dates[-1:] else [dates[0], dates[-1]]
     found = (
         ("OncoRobust", __version__),
-        ("records at commit", _commit(source.results)),
+        ("code at commit", code_commit(ROOT)),
+        ("records at commit", records_commit(source.results)),
         ("protocol", ", ".join(protocols)),
-        ("records of", " to ".join(span)),
+        ("records of", " to ".join(span(source.dates.values()))),
     )
     return tuple((name, value) for name, value in found if value)
+
+
+def span(dates: Iterable[str]) -> tuple[str, ...]:
+    """The first and the last of some days, one where they are the same, none of none."""
+    known = sorted(dates)
+    return tuple(dict.fromkeys((*known[:1], *known[-1:])))
 
 
 def older_boards(results: Path) -> tuple[str, ...]:
@@ -33,11 +39,20 @@ def older_boards(results: Path) -> tuple[str, ...]:
     )
 
 
-def _commit(results: Path) -> str:
+def records_commit(results: Path) -> str:
     """The last commit that changed the records; empty outside git, and where the records differ from it."""
-    if not results.is_dir() or _git(results, "status", "--porcelain", "--", "."):
+    return _commit(results, ".")
+
+
+def code_commit(root: Path) -> str:
+    """The last commit that changed the code; empty outside git, and where the code differs from it."""
+    return _commit(root, "benchmark", "leaderboard", ":(exclude)leaderboard/results")
+
+
+def _commit(folder: Path, *what: str) -> str:
+    if not folder.is_dir() or _git(folder, "status", "--porcelain", "--", *what):
         return ""
-    return _git(results, "log", "-1", "--abbrev=12", "--format=%h", "--", ".")
+    return _git(folder, "log", "-1", "--abbrev=12", "--format=%h", "--", *what)
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
-from browser import CHROMIUM, address
+from browser import CHROMIUM, NO_SHADOWS, address
+from PIL import Image
 from test_leaderboard import DOUBT, make, naive_and_trained, site_of
 
 from leaderboard.serve import serving
@@ -135,6 +138,7 @@ def test_axe_finds_nothing_serious(browser, site, theme):
         page = Opened(context, address(site, name)).page
         for details in page.locator("main details").all():
             details.evaluate("element => { element.open = true }")
+        page.evaluate(NO_SHADOWS)
         for violation in axe.Axe().run(page).response["violations"]:
             if violation["impact"] in ("serious", "critical"):
                 where = [node["target"] for node in violation["nodes"]][:4]
@@ -213,13 +217,35 @@ def test_moving_along_epsilon_ranks_again(opened, site):
     assert board.page.evaluate(ROWS) == kept
 
 
+def test_away_from_the_headline_everything_says_of_which_epsilon_it_is(opened):
+    board = opened(view="epsilon=0.02&columns=robust,clean,best,leader,under-fgsm")
+    caption, count = board.page.locator("#board caption"), board.page.locator("[data-count]")
+    assert "robust at ε = 0.02 (28 HU)" in caption.inner_text()
+    assert "by Order, ascending" in count.inner_text()
+    ink = {
+        key: board.page.locator("#board tbody tr")
+        .first.locator("td")
+        .nth(at)
+        .evaluate("cell => getComputedStyle(cell).color")
+        for at, key in ((2, "clean"), (3, "best"), (4, "leader"), (5, "under-fgsm"))
+    }
+    for key in ("best", "leader", "under-fgsm"):
+        assert "stays at ε = 0.004" in board.page.locator(f'#board th[data-key="{key}"]').inner_text()
+        assert ink[key] != ink["clean"]
+    assert "stays" not in board.page.locator('#board th[data-key="clean"]').inner_text()
+    board.page.get_by_role("slider").fill("5")
+    assert "robust at ε = 0.004 (5.6 HU)" in caption.inner_text()
+    assert "by Rank, ascending" in count.inner_text()
+    assert not board.page.locator("#board .held:visible").count()
+
+
 def test_the_address_carries_the_view(opened):
     board = opened()
     board.page.get_by_role("button", name="Area over ε", exact=True).click()
     board.page.get_by_role("searchbox").fill("vgg16")
     board.page.get_by_role("slider").fill("7")
     board.page.locator(".chooser summary").click()
-    board.page.locator('[data-column="cost"]').uncheck()
+    board.page.locator('[data-column="architecture"]').uncheck()
     board.page.locator('[data-column="specificity"]').check()
     hash_ = board.page.evaluate("location.hash.slice(1)")
     assert "epsilon=0.008" in hash_
@@ -228,7 +254,7 @@ def test_the_address_carries_the_view(opened):
     assert again.order() == board.order()
     assert again.column("robust") == board.column("robust")
     assert again.page.get_by_role("searchbox").input_value() == "vgg16"
-    assert not again.page.locator('#board th[data-key="cost"]').is_visible()
+    assert not again.page.locator('#board th[data-key="architecture"]').is_visible()
     assert again.page.locator('#board th[data-key="specificity"]').is_visible()
     assert again.page.locator('#board th[data-key="area"]').get_attribute("aria-sort") == "descending"
     # An address that makes no sense shows the board as it is.
@@ -242,6 +268,42 @@ def test_columns_are_chosen(opened):
     board.page.locator('[data-column="under-fgsm"]').check()
     assert board.page.locator('#board th[data-key="under-fgsm"]').is_visible()
     assert all(float(value) <= 100 for value in board.column("under-fgsm"))
+    for label in board.page.locator("[data-choices] label").all():  # a box and its words stand in one line
+        box, words = label.locator("input").bounding_box(), label.bounding_box()
+        assert words["height"] < 2 * box["height"]
+
+
+@pytest.mark.parametrize("width", [1180, 1280, 1920])
+def test_what_is_chosen_to_compare_stands_side_by_side(browser, site, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = Opened(context, address(site, "phantom/ct/compare.html")).page
+    boxes = [select.bounding_box() for select in page.locator("[data-choice]").all()]
+    edge = page.locator("#chosen").bounding_box()
+    ends = [box["x"] + box["width"] for box in boxes]
+    for box, end, after in zip(boxes, ends, boxes[1:], strict=False):
+        assert end <= after["x"] or box["y"] < after["y"]
+    assert max(ends) <= edge["x"] + edge["width"]
+    context.close()
+
+
+def test_a_board_fits_a_common_window_and_where_it_does_not_its_edge_says_so(browser, site):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = Opened(context, address(site, BOARD)).page
+    wide = "(() => { const box = document.querySelector('.scroll'); return box.scrollWidth - box.clientWidth })()"
+    assert page.evaluate(wide) == 0
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate(wide) > 100
+    beginning, end = shade_at_the_right(page), None
+    page.evaluate("document.querySelector('.scroll').scrollLeft = 9999")
+    end = shade_at_the_right(page)
+    assert beginning < end - 15
+    context.close()
+
+
+def shade_at_the_right(page) -> float:
+    """How light the right edge of the board's box is, below its caption's text."""
+    shot = Image.open(BytesIO(page.locator(".scroll").first.screenshot())).convert("L")
+    return float(np.median(np.asarray(shot)[:, -3:]))
 
 
 def test_a_download_is_the_table(browser, site):
@@ -310,3 +372,20 @@ def test_print_shows_the_table_and_no_controls(opened):
     assert not board.page.locator("[data-controls]").is_visible()
     assert not board.page.locator("header.top nav").is_visible()
     assert board.page.locator("#board").is_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_a_board_fits_on_paper_and_its_entries_can_be_read(browser, site, scripts):
+    # Paper is written on in the light, whatever theme was chosen; 965 px are a letter on its side.
+    context = browser.new_context(viewport={"width": 965, "height": 720}, java_script_enabled=scripts)
+    page = Opened(context, address(site, BOARD)).page
+    if scripts:
+        page.get_by_role("button", name="Dark theme").click()
+    page.emulate_media(media="print")
+    assert min(cell.bounding_box()["width"] for cell in page.locator("#board th.entry").all()) >= 140
+    assert page.locator("#board").bounding_box()["width"] <= 965
+    shown = [head.get_attribute("data-key") for head in page.locator("#board thead th:visible").all()]
+    assert shown == ["rank", "entry", "robust", "forest", "clean", "missed", "median", "area", "best"]
+    assert "size: landscape" in (site / "static/style.css").read_text("utf-8")
+    assert sum(page.evaluate("getComputedStyle(document.body).color.match(/\\d+/g).map(Number)")) < 150
+    context.close()

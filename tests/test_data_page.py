@@ -19,6 +19,7 @@ from benchmark.evidence.described import read_described
 from benchmark.protocol import PROTOCOLS
 from benchmark.statistics import bootstrap
 from leaderboard.build import build
+from leaderboard.pages.data import merged
 
 NOISE = {"noise_sigma": 0.01, "noise_sigma_unit": 14.0, "noise_measured": "on calm blocks"}
 
@@ -133,3 +134,13 @@ def test_the_method_is_the_code_s_own(tmp_path: Path) -> None:
         else:
             assert ("white-box" in words[1]) == spec.white_box
             assert ("AML.T0043.000" in words[2]) == spec.white_box
+
+
+def test_a_warning_of_several_parts_is_told_once_and_without_ticks() -> None:
+    same, of_two = "much is black (`data show` tells)", "train and test: a copy of one picture"
+    told = merged([f"train: {same}", of_two, f"test: {same}", "one: of no part"])
+    assert told == (
+        "train, test: much is black (data show tells).",
+        "train and test: a copy of one picture.",
+        "one: of no part.",
+    )

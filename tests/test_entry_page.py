@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -293,6 +294,18 @@ def test_each_attack_s_curve_is_of_that_attack_alone(tmp_path: Path) -> None:
             )
             for epsilon in record.epsilons
         )
+
+
+def test_no_two_attacks_share_a_colour_or_a_dash(tmp_path: Path) -> None:
+    html = page(site_of(tmp_path, *naive_and_trained()))
+    legend = html.split('id="figure-attacks-head"')[1].split("</ul>")[0].split('<ul class="legend">')[1]
+    lines = re.findall(r'<line class="(stroke-series-\d)"[^>]*stroke-dasharray="([^"]*)"', legend)
+    assert len(lines) == 8
+    assert len({colour for colour, _ in lines}) == len({dash for _, dash in lines}) == 8
+    style = (Path(figures.__file__).parent / "static" / "style.css").read_text("utf-8")
+    for colour, _ in lines:
+        assert f".{colour} {{" in style
+        assert f".{colour.replace('stroke', 'fill')} {{" in style
 
 
 def test_a_page_stays_small(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -30,6 +31,7 @@ from benchmark.record import AttackResult, Record
 from benchmark.statistics import bootstrap
 from leaderboard.build import build
 from leaderboard.groups import check_current
+from leaderboard.words import slug
 
 ROOT = Path(__file__).resolve().parent.parent
 Evaluated = tuple[Record, Path, Split]
@@ -185,8 +187,30 @@ def test_the_page_shows_them_and_what_the_record_says(evaluated: Evaluated, tmp_
     assert all((site / "phantom/ct" / (a["src"] or "")).resolve().is_file() for a in images)
     assert all(a["alt"] and a["width"] == "64" for a in images)
     assert "−5.6 HU" in html
+    assert "of a change, 125 times as large as in the image" in html
+    ids = {a["id"] for _, a in found.tags if a.get("id")}
+    jumps = {
+        (a["href"] or "")[1:]
+        for tag, a in found.tags
+        if tag == "a" and (a.get("href") or "").startswith("#image-")
+    }
+    cases = {a["id"] for tag, a in found.tags if tag == "article"}
+    assert jumps == cases <= ids
+    assert f"image-{slug(min_id(record))}" in jumps
     row = list(record.image_ids).index(fragile := min_id(record))
     assert found.row(fragile)[2].split()[0] == f"{record.minimal_epsilon[row]:.4f}"
+
+
+def test_entries_stand_in_the_order_of_the_board(tmp_path: Path) -> None:
+    site = build(ROOT / "leaderboard" / "results", tmp_path / "site").parent
+    order = re.findall(
+        r'class="entry">.*?<a href="../../([^"]+)"', (site / "phantom/ct/index.html").read_text("utf-8")
+    )
+    cases = (site / "phantom/ct/images.html").read_text("utf-8").split("<article")[1:]
+    for case in cases:
+        shown = re.findall(r'<p><a href="../../([^"]+)"', case)
+        assert len(shown) == 4
+        assert shown == sorted(shown, key=order.index)
 
 
 def min_id(record: Record) -> str:

@@ -20,8 +20,11 @@ from benchmark.errors import DataError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import AttackResult, Flag, Record
 from benchmark.statistics import bootstrap
+from leaderboard import board_words
 from leaderboard.board_words import tie_words, verdict
 from leaderboard.build import build
+from leaderboard.screenshots import SHOTS
+from leaderboard.stamp import code_commit
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
 
@@ -602,7 +605,54 @@ def test_no_records_make_a_page_that_says_how_to_get_some(tmp_path: Path) -> Non
     assert "pytest benchmark/" in html
 
 
-def test_the_feed_tells_of_new_entries_and_of_nothing_private(tmp_path: Path) -> None:
+def test_a_citation_says_when_where_and_from_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = naive_and_trained()
+    bare = built(tmp_path / "bare", *records)
+    assert "year =" not in bare
+    assert "The OncoRobust developers. OncoRobust" in bare
+    home = tmp_path / "results" / "phantom" / "ct"
+    home.mkdir(parents=True)
+    for record, date in zip(records, ("2025-11-20", "2026-01-22"), strict=True):
+        (home / f"{record.submission}.times.json").write_text(json.dumps({"seconds": 3.0, "date": date}))
+    monkeypatch.setenv("ONCOROBUST_ADDRESS", "https://example.org")
+    monkeypatch.setattr(board_words, "records_commit", lambda results: "abcdef123456")
+    html = built(tmp_path, *records)
+    assert "The OncoRobust developers (2026). OncoRobust" in html
+    assert (
+        "records of 2025-11-20 to 2026-01-22, at commit abcdef123456. https://example.org/phantom/ct/index.html<"
+        in html
+    )
+    bibtex = html.split('id="bibtex">')[1].split("</code>")[0]
+    assert bibtex.startswith(
+        "@misc{oncorobust-phantom-ct-standard-2,\n  author = {{The OncoRobust developers}},"
+    )
+    assert "  year = {2026},\n" in bibtex
+    assert "  howpublished = {\\url{https://example.org/phantom/ct/index.html}},\n" in bibtex
+    assert bibtex.count("{") == bibtex.count("}")
+
+
+def test_a_notice_of_the_leader_is_told_in_its_own_sentence(tmp_path: Path) -> None:
+    naive, trained = naive_and_trained()
+    flag = Flag(
+        "saturated-cross-entropy", "notice", 0.1, 0.0, "plain cross-entropy would saturate on 3 images"
+    )
+    html = built(tmp_path, naive, dataclasses.replace(trained, flags=(flag,)))
+    assert (
+        "No health check doubts its number. A notice informs and does not lower trust: plain cross-entropy would "
+        "saturate on 3 images. No second attack code was asked."
+    ) in html
+    assert "doubts its number; no second attack code was asked." in built(tmp_path / "plain", naive, trained)
+
+
+def test_every_picture_for_the_readme_is_of_a_page(tmp_path: Path) -> None:
+    site = site_of(tmp_path, *naive_and_trained())
+    assert [shot.page for shot in SHOTS if not (site / shot.page).is_file()] == []
+    assert {"entry", "compare"} <= {shot.name for shot in SHOTS}
+
+
+def test_the_feed_tells_of_new_entries_and_of_nothing_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = [*naive_and_trained(), make("own", track="Our Ward")]
     for record, date in zip(records, ("2026-11-20", "2026-11-22", "2026-11-23"), strict=True):
         home = tmp_path / "results" / record.track / record.modality
@@ -620,6 +670,14 @@ def test_the_feed_tells_of_new_entries_and_of_nothing_private(tmp_path: Path) ->
     assert len(set(ids)) == 3
     assert all(str(each).startswith("urn:uuid:") for each in ids)
     assert "rank 1" in str(entries[0].findtext(f"{atom}summary"))
+    assert entries[1].findtext(f"{atom}published") == "2026-11-20T00:00:00Z"
+
+    monkeypatch.setenv("ONCOROBUST_ADDRESS", "https://example.org/board")
+    again = ElementTree.parse(site_of(tmp_path, *records) / "feed.xml").getroot()
+    absolute = [link.attrib["href"] for link in again.iter(f"{atom}link")]
+    assert absolute[0] == "https://example.org/board/feed.xml"
+    assert absolute[2:] == [f"https://example.org/board/{link}" for link in links]
+    assert [each.text for each in again.iter(f"{atom}id")] == ids
 
 
 def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: Path) -> None:
@@ -648,6 +706,27 @@ def test_the_stamp_names_the_commit_of_the_records_where_git_knows_it(tmp_path: 
     ]
     (results / "phantom" / "ct" / "x.times.json").write_text('{"seconds": 1}')
     assert "records at commit" not in build(results, tmp_path / "changed").read_text("utf-8")
+
+
+def test_the_stamp_names_the_commit_of_the_code_and_not_that_of_records(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    code, record = tmp_path / "leaderboard" / "build.py", tmp_path / "leaderboard" / "results" / "x.json"
+    assert code_commit(tmp_path) == ""
+    git("init", "-q")
+    for file in (code, record):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1")
+        git("add", ".")
+        git("commit", "-qm", file.name)
+    assert code_commit(tmp_path) == git("rev-parse", "--short=12", "HEAD~1")
+    record.write_text("2")
+    assert code_commit(tmp_path)
+    code.write_text("2")
+    assert code_commit(tmp_path) == ""
 
 
 def test_times_are_costs_and_other_files_are_no_records(tmp_path: Path) -> None:

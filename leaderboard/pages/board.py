@@ -65,7 +65,7 @@ class BoardPage:
     file: str
     json_file: str
     curves_file: str
-    citation: str
+    citation: board_words.Citation
     data: Markup
 
 
@@ -135,7 +135,7 @@ def _board(table: Table, source: Source) -> BoardPage:
         file=paths.download(table, ".csv"),
         json_file=paths.download(table, ".json"),
         curves_file=paths.download(table, "-curves.csv"),
-        citation=board_words.citation(table),
+        citation=board_words.citation(table, source),
         data=script_data(table, lines, own),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
         title=modality.title,
         track=table.track,
         positive=positive_words(modality.name, table.track),
-        warnings=track_warnings(table.track) + tuple(f"{sentence}." for sentence in warnings),
+        warnings=track_warnings(table.track) + merged(warnings),
         facts=facts(
             (
                 "split",
@@ -133,6 +133,22 @@ def _split(source: Source, table: Table, found: Described | None) -> SplitView:
         sheet_words=f"Thumbnails of {modality.title}, {table.track}: images of either class in the split's window, with "
         f"a scale in {notes.get('unit') or modality.unit}",
     )
+
+
+def merged(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Sentences of warnings as a page says them: what is found in several parts once, commands without their ticks.
+
+    >>> merged(["train: much is black (`data show`)", "test: much is black (`data show`)", "train and test: a copy"])
+    ('train, test: much is black (data show).', 'train and test: a copy.')
+    """
+    found: dict[str, list[str]] = {}
+    for warning in warnings:
+        part, _, sentence = warning.replace("`", "").partition(": ")
+        if part in PARTS:
+            found.setdefault(f": {sentence}.", []).append(part)
+        else:
+            found[f"{part}: {sentence}." if sentence else f"{part}."] = []
+    return tuple(", ".join(parts) + sentence for sentence, parts in found.items())
 
 
 def fullest_notes(source: Source, table: Table) -> Mapping[str, Any]:

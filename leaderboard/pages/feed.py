@@ -35,23 +35,32 @@ def pages(source: Source) -> Iterator[Page | File]:
     _add(feed, "id", NAMESPACE.urn)
     _add(feed, "title", "OncoRobust: new entries")
     _add(feed, "updated", _moment(dated[0][0]))
-    _add(feed, "link", rel="self", href=paths.FEED, type="application/atom+xml")
-    _add(feed, "link", rel="alternate", href=paths.OVERVIEW, type="text/html")
+    # Many readers keep no base; without an address of the site the links hold below wherever the feed was read.
+    _add(feed, "link", rel="self", href=source.address + paths.FEED, type="application/atom+xml")
+    _add(feed, "link", rel="alternate", href=source.address + paths.OVERVIEW, type="text/html")
     _add(_add(feed, "author"), "name", "The OncoRobust developers")
     for date, table, row in dated[:LENGTH]:
-        _entry(feed, date, table, row, str(source.record(table, row).provenance.get("identity", "")))
+        _entry(
+            feed,
+            source.address,
+            date,
+            table,
+            row,
+            str(source.record(table, row).provenance.get("identity", "")),
+        )
     ElementTree.indent(feed)
     text = ElementTree.tostring(feed, encoding="unicode")
     yield File(paths.FEED, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
-def _entry(feed: ElementTree.Element, date: str, table: Table, row: Row, identity: str) -> None:
+def _entry(feed: ElementTree.Element, address: str, date: str, table: Table, row: Row, identity: str) -> None:
     told, headline = _add(feed, "entry"), table.protocol["headline"]
     name = f"{key(table, row)}/{table.protocol['name']}/{table.protocol['version']}/{identity}"
     _add(told, "id", uuid.uuid5(NAMESPACE, name).urn)
     _add(told, "title", f"{title(row)}: {table.modality.title}, {table.track}")
+    _add(told, "published", _moment(date))
     _add(told, "updated", _moment(date))
-    _add(told, "link", rel="alternate", href=paths.entry(table, row.submission), type="text/html")
+    _add(told, "link", rel="alternate", href=address + paths.entry(table, row.submission), type="text/html")
     for author in row.description.get("authors") or ("not told",):
         _add(_add(told, "author"), "name", plain_text(author))
     rank = row.standing.rank

@@ -18,6 +18,7 @@ from leaderboard.parts import Cell, Line, Numbers
 from leaderboard.source import Source
 from leaderboard.tables import Table
 from leaderboard.tracks import is_private, track_warnings
+from leaderboard.words import slug
 
 LISTED = 10  # images at either end of the table
 
@@ -40,8 +41,9 @@ class AttackedView:
 
 @dataclass(frozen=True)
 class PictureView:
-    """One image of the split."""
+    """One image of the split. anchor: its permalink in the page."""
 
+    anchor: str
     name: str
     truth: str
     image: str
@@ -60,7 +62,10 @@ class KindView:
 
 @dataclass(frozen=True)
 class ImagesPage:
-    """images.html. low, high: what black and white of a change stand for. made: how they came about; empty without."""
+    """images.html. low, high: what black and white of a change stand for. made: how they came about; empty without.
+
+    magnified: how much larger than the change the picture of it is.
+    """
 
     board: str
     title: str
@@ -74,6 +79,7 @@ class ImagesPage:
     low: str
     high: str
     made: str
+    magnified: str
     kinds: tuple[KindView, ...]
     fragile: Numbers | None
 
@@ -126,7 +132,8 @@ def _page(
         made = (
             f"Made by {shown.attack}, which was never stopped, at ε = {shown.epsilon}; its margins are those of the records"
             f"{f' to {shown.difference:.1g} T' if shown.difference else ''}. Pictures have 8 bits: a step of ε is there "
-            f"{255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown magnified beside them."
+            f"{255 * float(shown.epsilon):.2g} of 255 grey levels, so the change is shown "
+            "magnified beside them: full black and full white are a change of ε."
         )
     return ImagesPage(
         board=paths.board(table),
@@ -141,21 +148,26 @@ def _page(
         low=f"−{amount} {unit}",
         high=f"+{amount} {unit}",
         made=made,
+        magnified=f"{1 / (2 * float(shown.epsilon)):,.0f} times" if shown else "",
         kinds=tuple(kinds),
         fragile=fragile,
     )
 
 
 def _picture(table: Table, picture: Picture, records: Mapping[str, Record]) -> PictureView:
-    truth = _class(table, picture.label)
+    truth, places = _class(table, picture.label), {row.submission: at for at, row in enumerate(table.rows)}
     name = "an image of this folder" if is_private(table.track) else picture.image_id
     return PictureView(
+        anchor=f"image-{picture.image.removesuffix('.png')}"
+        if is_private(table.track)
+        else f"image-{slug(picture.image_id)}",
         name=name,
         truth=truth,
         image=_path(table, picture.image),
         words=f"{name}, {truth}, as it is",
         attacked=tuple(
-            _attacked(table, picture, each, name, records[each.submission]) for each in picture.attacked
+            _attacked(table, picture, each, name, records[each.submission])
+            for each in sorted(picture.attacked, key=lambda each: places[each.submission])
         ),
     )
 

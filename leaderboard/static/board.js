@@ -126,6 +126,9 @@
       && Object.entries(view.facets).every(([facet, wanted]) => entry.facets[facet] === wanted);
   }
 
+  // Ranks are of the headline ε; elsewhere there is but an order.
+  const title = (key) => (key === "rank" && view.epsilon !== headline ? "Order" : titles.get(key));
+  const atEpsilon = () => `${data.epsilons[view.epsilon]} (${data.units[view.epsilon]})`;
   const percent = (thousandths) => (thousandths === null ? "–" : (thousandths / 10).toFixed(1));
 
   function drawEpsilon(ordered) {
@@ -148,8 +151,9 @@
       fill(cells[missedAt], percent(missed), `clean ${percent(entry.curve[0][3])}`);
     }
     table.classList.toggle("away", away);
+    table.querySelector("[data-epsilon]").textContent = atEpsilon();
     table.querySelector("[data-order-note]").hidden = !away;
-    heads[0].querySelector(".sort").textContent = away ? "Order" : "Rank";
+    heads[0].querySelector(".sort").textContent = title("rank");
     heads[robustAt].querySelector("[data-unit]").textContent = `%, ε = ${data.epsilons[view.epsilon]}`;
   }
 
@@ -182,16 +186,15 @@
     });
     const seen = entries.filter((entry) => !entry.row.hidden).length;
     document.querySelector("[data-count]").textContent =
-      `${seen} of ${entries.length} entries, by ${titles.get(view.sort)}, ${view.down ? "descending" : "ascending"}`
+      `${seen} of ${entries.length} entries, by ${title(view.sort)}, ${view.down ? "descending" : "ascending"}`
       + (view.epsilon === headline ? "" : `, robust at ε = ${data.epsilons[view.epsilon]}`);
   }
 
   function drawControls() {
     controls.elements.find.value = view.find;
     controls.elements.epsilon.value = String(view.epsilon);
-    const told = `${data.epsilons[view.epsilon]} (${data.units[view.epsilon]})`;
-    controls.elements.epsilon.setAttribute("aria-valuetext", told);
-    document.getElementById("epsilon-value").textContent = told;
+    controls.elements.epsilon.setAttribute("aria-valuetext", atEpsilon());
+    document.getElementById("epsilon-value").textContent = atEpsilon();
     for (const facet of FACETS) controls.elements[facet].value = view.facets[facet] || "";
     for (const box of controls.querySelectorAll("[data-column]")) box.checked = !view.hidden.has(box.dataset.column);
   }
