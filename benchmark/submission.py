@@ -100,12 +100,9 @@ class Submission:
     def described(self) -> dict[str, Any]:
         """What a record and a page say of it, as plain data."""
         file = self.file
-        given: dict[str, Any] = {"paper": file.paper, "code": file.code, "supersedes": file.supersedes}
-        given |= {
-            "architecture_options": file.architecture_options,
-            "input": file.input.model_dump(mode="json", exclude_defaults=True),
-            "packages": list(file.packages),
-        }
+        own = {"paper", "code", "supersedes", "architecture_options", "packages"}
+        given = file.model_dump(mode="json", include=own)
+        given["input"] = file.input.model_dump(mode="json", exclude_defaults=True)
         if file.division != "closed":
             given["division"] = file.division
         return {name: value for name, value in given.items() if value} | {
