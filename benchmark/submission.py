@@ -100,14 +100,11 @@ class Submission:
     def described(self) -> dict[str, Any]:
         """What a record and a page say of it, as plain data."""
         file = self.file
-        given: dict[str, Any] = {"paper": file.paper, "code": file.code, "supersedes": file.supersedes}
-        given |= {
-            "architecture_options": file.architecture_options,
-            "input": file.input.model_dump(mode="json", exclude_defaults=True),
-            "packages": list(file.packages),
-        }
-        if file.division != "closed":
-            given["division"] = file.division
+        named = ("paper", "code", "supersedes", "architecture_options")
+        given = {name: getattr(file, name) for name in named}
+        given["input"] = file.input.model_dump(mode="json", exclude_defaults=True)
+        given["packages"] = list(file.packages)
+        given["division"] = "" if file.division == "closed" else file.division
         return {name: value for name, value in given.items() if value} | {
             "title": file.title,
             "kind": file.kind,
