@@ -204,6 +204,11 @@ class SubmissionFile(_Table):
     training: Training
     weights: tuple[Weights, ...] = Field(min_length=1)
 
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """The names of files of weights that have an address; here they may lie for trying out."""
+        return frozenset(name for weights in self.weights if weights.urls for name in weights.files)
+
     @model_validator(mode="after")
     def _one_for_each_training(self) -> SubmissionFile:
         trainings: dict[tuple[str, str], list[Weights]] = {}

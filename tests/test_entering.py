@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import threading
 import tomllib
 from functools import partial
@@ -18,12 +19,12 @@ from click.testing import CliRunner
 from models import vgg_weights
 from safetensors.torch import load_file, save
 
-from benchmark import remote
+from benchmark import contract, remote
 from benchmark.cli import main
 from benchmark.contract import check_submission
 from benchmark.entering.convert import convert
 from benchmark.entering.draft import Draft, as_toml, new_submission, rendered, schema_text
-from benchmark.entering.parcel import parcel
+from benchmark.entering.parcel import parcel, parcel_lines
 from benchmark.errors import SubmissionError
 from benchmark.folders import ROOT
 from benchmark.isolation import sandbox
@@ -85,6 +86,37 @@ def test_weights_that_are_too_large_for_the_repository_wait_in_the_cache(submiss
     assert any("upload before you open a pull request" in line for line in lines)
     with pytest.raises(SubmissionError, match=r"untrained\.safetensors has no address yet; upload .*weights"):
         parcel("big")
+
+
+def test_a_draft_s_placeholder_is_no_address(submissions):
+    list(new_submission(Draft("big", "timm:resnet18", {"in_chans": 1}, ("ct",))))
+    shutil.rmtree(remote.kept("0").parent)  # as on another machine
+
+    with pytest.raises(SubmissionError) as caught:
+        list(check_submission("big"))
+
+    assert "weights file 'untrained.safetensors': no address yet: upload the file" in str(caught.value)
+    assert "HTTPSConnectionPool" not in str(caught.value)
+
+
+def test_large_weights_with_an_address_may_lie_beside_for_trying_out(make_submission, monkeypatch):
+    address = f"https://huggingface.co/me/tiny/resolve/{'a' * 40}/ct-0.safetensors"
+    make_submission("tiny", edit=lambda text: text.replace("sha256 =", f'urls = ["{address}"]\nsha256 ='))
+    monkeypatch.setattr(contract, "LARGEST_FILE", 1000)
+
+    assert list(check_submission("tiny"))
+
+    found = parcel("tiny")
+    assert [path.name for path, _ in found.files] == ["submission.toml"]
+    assert any("':!submissions/tiny/ct-0.safetensors'" in line for line in parcel_lines(found))
+
+
+def test_large_weights_without_an_address_are_told_both_ways_on(make_submission, monkeypatch):
+    make_submission("tiny")
+    monkeypatch.setattr(contract, "LARGEST_FILE", 1000)
+
+    with pytest.raises(SubmissionError, match=r"oncorobust convert --half\), or upload it and give its 'urls'"):
+        list(check_submission("tiny"))
 
 
 @pytest.mark.parametrize("name", ["template", "Mine", "a", "../mine", "-x", "a_b", "x" * 42, "mine\n"])
@@ -398,7 +430,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Location", kind.moved_to)
             self.end_headers()
             return
-        content = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
+        path = Path(self.directory) / self.path.lstrip("/")
+        if not path.exists():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
         start = int(range_.removeprefix("bytes=").rstrip("-")) if range_ and kind.ranges else 0
         if start >= len(content) and range_:
             self.send_error(416)
@@ -538,8 +574,13 @@ def test_nobody_is_followed_to_other_hosts(server, to):
 def test_a_file_that_is_not_there_is_told(server):
     url, sha256 = server.at(CONTENT)
 
-    with pytest.raises(SubmissionError, match="cannot be fetched"):
-        remote.fetched(url + "x", sha256)
+    with pytest.raises(SubmissionError, match=r"cannot be fetched \(its server answers 404"):
+        remote.fetched(url.replace("ct.", "no."), sha256)
+
+
+def test_a_server_that_is_not_there_is_told_in_words(server):
+    with pytest.raises(SubmissionError, match=r"cannot be fetched \(its server cannot be reached from here\)"):
+        remote.fetched("http://127.0.0.1:9/x", "0" * 64)
 
 
 def test_a_submission_is_loaded_from_an_address(server, make_submission):

@@ -39,13 +39,15 @@ def check_submission(folder: Path | str, track: str | None = None, isolation: st
         SubmissionError: every complaint about every file and modality, at once.
     """
     place = folder_of(folder)
-    complaints = [f"submission {place.name!r}: {told}" for told in file_complaints(place, LARGEST_FILE)]
+    who = f"submission {place.name!r}"
     good: list[str] = []
     try:
         submission = read_submission(folder)
     except SubmissionError as error:
+        complaints = [f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE)]
         raise SubmissionError("\n".join([*complaints, str(error)])) from None
-    complaints += [f"submission {place.name!r}: {told}" for told in package_complaints(submission)]
+    complaints = [f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE, submission.file.elsewhere)]
+    complaints += [f"{who}: {told}" for told in package_complaints(submission)]
     for weights in submission.file.weights:
         try:
             good.append(_tried(submission, weights, track, isolation))

@@ -23,14 +23,12 @@ from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES
 from benchmark.models import build
 from benchmark.models.wrapper import Wrapped
-from benchmark.remote import kept
+from benchmark.remote import NOWHERE, kept
 from benchmark.submission_file import json_schema
 from benchmark.submission_folder import checked_name
 
 SCHEMA = "submission.schema.json"
 TEMPLATES = Path(__file__).parent
-# An address of the right form that nobody can have: what `oncorobust package` asks to be replaced.
-NOWHERE = "0" * 40
 UNTRAINED = "untrained.safetensors"
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.contract import check_submission
-from benchmark.entering.draft import NOWHERE, UNTRAINED
+from benchmark.entering.draft import UNTRAINED
 from benchmark.errors import SubmissionError
 from benchmark.forge.newcomer import files_of, is_entered, known_to, refusals
-from benchmark.remote import kept
+from benchmark.remote import NOWHERE, kept
 from benchmark.submission import read_submission
 from benchmark.submission_folder import folder_of
 
