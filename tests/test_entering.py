@@ -79,6 +79,27 @@ def test_it_finds_what_a_network_wants(submissions):
     assert (asked.channels, asked.resize) == (3, 32)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "options", "mean", "deviation"),
+    [
+        ("timm:resnet18", SMALL | {"in_chans": 3}, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("timm:resnet18", SMALL, (0.0,), (1.0,)),
+        ("torchvision:mobilenet_v3_small", {}, (0.0,), (1.0,)),
+    ],
+    ids=["three channels of timm", "one of timm", "another library"],
+)
+def test_it_asks_whether_images_were_standardised_so(submissions, architecture, options, mean, deviation):
+    lines = list(new_submission(Draft("mine", architecture, options, modalities=("ct",))))
+
+    asked = read_submission("mine").file.input
+    assert (asked.mean, asked.deviation) == (mean, deviation)
+    (line,) = [line for line in lines if line.startswith("input: ")]
+    assert line == (
+        f"input: channels {asked.channels}, mean {list(mean)}, deviation {list(deviation)}: "
+        "are these those you trained with?"
+    )
+
+
 def test_weights_that_are_too_large_for_the_repository_wait_in_the_cache(submissions):
     lines = list(new_submission(Draft("big", "timm:resnet18", {"in_chans": 1}, ("ct",))))
 
