@@ -136,13 +136,21 @@ def test_large_weights_without_an_address_are_told_both_ways_on(make_submission,
     make_submission("tiny")
     monkeypatch.setattr(contract, "LARGEST_FILE", 1000)
 
-    with pytest.raises(SubmissionError, match=r"oncorobust convert --half\), or upload it and give its 'urls'"):
+    with pytest.raises(
+        SubmissionError, match=r"oncorobust convert --half\), or upload it and give its 'urls'"
+    ):
         list(check_submission("tiny"))
 
 
-@pytest.mark.parametrize("name", ["template", "Mine", "a", "../mine", "-x", "a_b", "x" * 42, "mine\n"])
+@pytest.mark.parametrize("name", ["Mine", "a", "../mine", "-x", "a_b", "x" * 42, "mine\n"])
 def test_a_name_that_no_entry_may_have_is_refused(submissions, name):
     with pytest.raises(SubmissionError, match="cannot be the name of an entry"):
+        list(new_submission(Draft(name)))
+
+
+@pytest.mark.parametrize("name", ["template", "attacks"])
+def test_a_name_that_the_project_needs_is_reserved(submissions, name):
+    with pytest.raises(SubmissionError, match=f"'{name}' is reserved"):
         list(new_submission(Draft(name)))
 
 
@@ -171,6 +179,18 @@ def test_where_check_fails_nothing_is_left(submissions, tmp_path):
         ),
         ("new-submission mine --weights pet=x", "--weights of 'pet'; expected one of ct, mammogram, mri"),
         ("new-submission mine --from-timm resnet19", "unknown architecture 'timm:resnet19'; did you mean"),
+        ("new-submission mine --architecture resnet18", "did you mean timm:resnet18 or torchvision:resnet18"),
+        ("new-submission mine --from-timm timm/resnet18.a1_in1k", "did you mean timm:resnet18.a1_in1k?"),
+        ("new-submission mine --architecture timm/resnet18", "did you mean timm:resnet18 or"),
+        ("new-submission mine --code --from-timm resnet18", "--from-timm and --code exclude each other"),
+        (
+            "new-submission mine --architecture vgg16 --from-timm resnet18",
+            "--architecture and --from-timm exclude each other",
+        ),
+        (
+            "new-submission mine --code --weights ct=x.safetensors",
+            "with --code write your network into model.py first",
+        ),
         ("new-submission mine --weights ct=x.pt", "make one: oncorobust convert x.pt"),
         ("convert nothing.pt", "checkpoint nothing.pt cannot be read"),
         ("package nobody", "no submission 'nobody'"),
@@ -232,6 +252,12 @@ def test_schema_and_code_refuse_the_same():
         {"authors": []},
         {"input": {"channels": 2}},
         {"output": {"logits": 3}},
+        {"output": {"logits": True}},
+        {"input": {"channels": True}},
+        {"input": {"resize": "224"}},
+        {"input": {"mean": ["0.0"]}},
+        {"licence": ""},
+        {"training": {"kind": "none", "epsilon": "8/255 maybe"}},
         {"training": {"kind": "magic"}},
         {"packages": ["requests"]},
         {"weights": []},
@@ -344,6 +370,35 @@ def test_a_checkpoint_becomes_safetensors(tmp_path, wrap, place, stripped, legac
     assert done.sha256 == hashlib.sha256((tmp_path / "ct.safetensors").read_bytes()).hexdigest()
     assert found.keys() == vgg_weights(1).keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in vgg_weights(1).items())
+
+
+def test_a_file_is_not_written_over_itself(tmp_path):
+    (tmp_path / "ct.safetensors").write_bytes(save(vgg_weights(0)))
+
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "ct.safetensors"), "--half"])
+
+    assert done.exit_code == 2
+    assert "would be written over itself; name another file" in done.output
+    assert (tmp_path / "ct.safetensors").read_bytes() == save(vgg_weights(0))
+
+
+def test_what_else_a_checkpoint_holds_is_named(tmp_path):
+    with pytest.raises(
+        SubmissionError, match=r"holds more than tensors \(torch\.nn\.modules\.linear\.Linear\)"
+    ):
+        convert(tiny({"model": torch.nn.Linear(1, 1)}, folder=tmp_path), tmp_path / "x.safetensors")
+
+
+def test_weights_for_colour_say_which_option_they_want(submissions, tmp_path):
+    import timm
+
+    state = timm.create_model("resnet18", num_classes=2, **SMALL | {"in_chans": 3}).state_dict()
+    (tmp_path / "w.safetensors").write_bytes(save(state))
+
+    with pytest.raises(SubmissionError, match="new-submission: --option in_chans=3"):
+        list(
+            new_submission(Draft("mine", "timm:resnet18", SMALL, ("ct",), {"ct": tmp_path / "w.safetensors"}))
+        )
 
 
 def test_tensors_that_share_memory_become_two(tmp_path):
@@ -600,7 +655,9 @@ def test_a_file_that_is_not_there_is_told(server):
 
 
 def test_a_server_that_is_not_there_is_told_in_words(server):
-    with pytest.raises(SubmissionError, match=r"cannot be fetched \(its server cannot be reached from here\)"):
+    with pytest.raises(
+        SubmissionError, match=r"cannot be fetched \(its server cannot be reached from here\)"
+    ):
         remote.fetched("http://127.0.0.1:9/x", "0" * 64)
 
 

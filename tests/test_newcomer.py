@@ -62,6 +62,16 @@ REFUSED = {
         words('licence = "Apache-2.0"', 'licence = "Apache-2.0"\nkind = "reference"'),
         "kind = 'reference' is for the project's own; say \"entry\"",
     ),
+    "a twin that nobody is": (
+        "mine",
+        words('licence = "Apache-2.0"', 'licence = "Apache-2.0"\nnaive_twin = "thiers"'),
+        "naive_twin = 'thiers' is no entry that is there; did you mean theirs?",
+    ),
+    "another that it replaces": (
+        "mine",
+        words('licence = "Apache-2.0"', 'licence = "Apache-2.0"\nsupersedes = "nobody"'),
+        "supersedes = 'nobody' is no entry that is there; correct it, or leave it out",
+    ),
     "the clinical track alone": (
         "mine",
         words('trained_on = "phantom"', 'trained_on = "clinical"'),

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.contract.behaviour import SIZE, check_model, counted, odd_behaviour
 from benchmark.contract.clean import check_clean
 from benchmark.contract.files import LARGEST_FILE, file_complaints
-from benchmark.contract.said import output_complaint, package_complaints
+from benchmark.contract.said import output_complaint, package_complaints, syntax_complaints
 from benchmark.data.tracks import load_split
 from benchmark.errors import BenchmarkError, SubmissionError
 from benchmark.isolation.bridge import Bridge
@@ -46,9 +46,13 @@ def check_submission(folder: Path | str, track: str | None = None, isolation: st
     except SubmissionError as error:
         complaints = [f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE)]
         raise SubmissionError("\n".join([*complaints, str(error)])) from None
-    complaints = [f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE, submission.file.elsewhere)]
+    complaints = [
+        f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE, submission.file.elsewhere)
+    ]
     complaints += [f"{who}: {told}" for told in package_complaints(submission)]
-    for weights in submission.file.weights:
+    broken = [f"{who}: {told}" for told in syntax_complaints(submission)]
+    complaints += broken
+    for weights in () if broken else submission.file.weights:
         try:
             good.append(_tried(submission, weights, track, isolation))
         except BenchmarkError as error:

@@ -201,9 +201,8 @@ def _standard(model: nn.Module, channels: int) -> tuple[list[float], list[float]
 def _question(shape: Mapping[str, Any]) -> str:
     resize = f", resize {shape['resize']}" if shape["resize"] else ""
     mean, deviation = as_toml(shape["mean"]), as_toml(shape["deviation"])
-    return (
-        f"input: channels {shape['channels']}{resize}, mean {mean}, deviation {deviation}: are these those you trained with?"
-    )
+    found = f"channels {shape['channels']}{resize}, mean {mean}, deviation {deviation}"
+    return f"input: {found}: are these those you trained with?"
 
 
 def _bytes(path: Path) -> bytes:

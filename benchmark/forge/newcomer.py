@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from benchmark.errors import DataError, SubmissionError
 from benchmark.folders import home
 from benchmark.forge.change import PLAIN_FILE, RUNNABLE, Changed, files_at, git
-from benchmark.forge.gate import MOST_FILES, examine
+from benchmark.forge.gate import MOST_FILES, examine, shown
 from benchmark.submission import Submission, read_submission
 from benchmark.submission_folder import RESERVED, names
 
@@ -108,6 +109,11 @@ def _of_words(entry: Submission, known: Collection[str]) -> Iterator[str]:
     """What `submission.toml` may not say in a pull request."""
     if entry.file.kind == "reference":
         yield "kind = 'reference' is for the project's own; say \"entry\""
+    for key in ("naive_twin", "supersedes"):
+        if (named := getattr(entry.file, key)) and named not in known:
+            near = get_close_matches(named, known, 1)
+            meant = f"did you mean {near[0]}?" if near else "correct it, or leave it out until that one is"
+            yield f"{key} = {shown(named)!r} is no entry that is there; {meant}"
     if not entry.modalities_of(TRACK):
         yield (
             f"it brings no weights trained_on = {TRACK!r}, the track that is evaluated there; add some, train them with: "
