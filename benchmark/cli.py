@@ -51,11 +51,13 @@ def main() -> None:
 def check(submission: str, track: str | None, isolation: str) -> None:
     """Check that SUBMISSION keeps the contract, for every modality it brings: its files, and how its model behaves.
 
+    A new entry is also held to what the gate of a pull request lets through.
+
     Example: oncorobust check vgg16-slim-naive
     """
-    from benchmark.contract import check_submission
+    from benchmark.entering.checked import check_entry
 
-    for line in check_submission(submission, track, isolation):
+    for line in check_entry(submission, track, isolation):
         click.echo(line)
 
 

@@ -17,9 +17,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("new-submission")
 @click.argument("name")
-@click.option(
-    "--architecture", default="vgg16-slim", show_default=True, help="A name of submissions/README.md."
-)
+@click.option("--architecture", help="A name of submissions/README.md; vgg16-slim unless given.")
 @click.option("--from-timm", metavar="NAME", help="Short for --architecture timm:NAME.")
 @click.option("--code", is_flag=True, help="Bring model.py instead of an architecture's name.")
 @click.option(
@@ -40,7 +38,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @ISOLATION
 def new_submission(
     name: str,
-    architecture: str,
+    architecture: str | None,
     from_timm: str | None,
     code: bool,
     options: tuple[str, ...],
@@ -61,17 +59,25 @@ def new_submission(
     from benchmark.entering.draft import new_submission as write
     from benchmark.folders import submissions_folder
 
+    ways = {"--architecture": architecture, "--from-timm": from_timm, "--code": code}
+    if len(given := [way for way, value in ways.items() if value]) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other; the network is one of them")
+    if code and (extra := [way for way, value in (("--option", options), ("--weights", weights)) if value]):
+        raise click.UsageError(
+            f"{' and '.join(extra)} go with an architecture by name; with --code write your network into model.py first, "
+            "then put its safetensors into the folder and name them in [[weights]]"
+        )
     brought = dict(_pair(text, "--weights", "ct=weights.safetensors") for text in weights)
     if unknown := sorted(brought.keys() - set(MODALITIES)):
         raise SubmissionError(f"--weights of {unknown[0]!r}; expected one of {', '.join(MODALITIES)}")
-    given = {key: _value(value) for key, value in (_pair(text, "--option", "in_chans=1") for text in options)}
-    chosen = f"timm:{from_timm}" if from_timm else architecture
+    asked = {key: _value(value) for key, value in (_pair(text, "--option", "in_chans=1") for text in options)}
+    chosen = f"timm:{from_timm}" if from_timm else architecture or "vgg16-slim"
     if chosen.startswith("timm:"):
-        given = {"in_chans": 1, **given}
+        asked = {"in_chans": 1, **asked}
     draft = Draft(
         name,
         "" if code else chosen,
-        {} if code else given,
+        {} if code else asked,
         modalities or tuple(brought) or tuple(MODALITIES),
         {modality: Path(file) for modality, file in brought.items()},
         title,

@@ -220,6 +220,8 @@ def _tell(outcomes: list[Outcome]) -> None:
     facts(records=[plain_outcome(outcome) for outcome in outcomes])
     for outcome in outcomes:
         click.echo(f"{'verified' if outcome.verification else 'wrote'} {outcome.path}")
+        for claim in outcome.claims:
+            click.echo(f"  {outcome.record.submission} · {outcome.record.modality}: {claim.sentence}")
         for line in compared(outcome):
             click.echo(line)
 

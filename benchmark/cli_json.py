@@ -84,6 +84,10 @@ class Answering(click.Group):
         given = list(sys.argv[1:] if told is None else told)
         if "--json" not in given:
             return super().main(given, *args[1:], **named)
+        if all(word.startswith("-") for word in given[: given.index("--json")]):
+            _answer(
+                None, 2, "--json stands after the command, such as in: oncorobust check my-entry --json", []
+            )
         try:
             code = super().main(given, *args[1:], **named | {"standalone_mode": False})
         except click.UsageError as wrong:
@@ -117,6 +121,7 @@ def plain_outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "path": str(outcome.path),
         "flags": [asdict(flag) for flag in record.flags],
+        "claims": [asdict(claim) | {"outside": claim.outside} for claim in outcome.claims],
         **{name: record.summary()[name] for name in ("clean", "robust", "robust_balanced")},
     }
 

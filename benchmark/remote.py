@@ -32,6 +32,8 @@ HOSTS = {
 }
 # Where these send those who ask; whatever they send is held against the checksum.
 SENT_TO = re.compile(r"https://([\w-]+\.)*(huggingface\.co|hf\.co|zenodo\.org)/")
+# A commit that nobody can have: it stands in the address of a draft until somebody writes the true one.
+NOWHERE = "0" * 40
 SHA256 = "[0-9a-f]{64}"
 LARGEST = 2_000_000_000  # bytes of one file
 MB = 1 << 20
@@ -56,7 +58,7 @@ def fetched(url: str, sha256: str) -> Path:
     """The file of this checksum, from the cache or from its address.
 
     Raises:
-        SubmissionError: it cannot be had, is too large, or is another file.
+        SubmissionError: it cannot be had, is too large, is another file, or has no address yet.
     """
     from filelock import FileLock
 
@@ -67,6 +69,11 @@ def fetched(url: str, sha256: str) -> Path:
     with FileLock(f"{path}.lock"):  # several workers may want the same file at once
         if path.exists() and _sha256(path) == sha256:
             return path
+        if NOWHERE in url:
+            raise SubmissionError(
+                "no address yet: upload the file to Hugging Face or Zenodo and write its address into 'urls' of "
+                "submission.toml; to try it out here, put it beside submission.toml"
+            )
         part = path.with_suffix(".part")
         _fetch(url, part)
         found = _sha256(part)
@@ -90,11 +97,24 @@ def _fetch(url: str, part: Path) -> None:
             if _request(url, part):
                 return
         except (requests.RequestException, OSError) as error:
-            problem = " ".join(str(error).split())[:200]
+            problem = _problem(error)
     raise SubmissionError(
         f"{url} cannot be fetched ({problem or 'it ends before its end'}); try again, what came is kept. Without a network "
         "put the file beside submission.toml"
     )
+
+
+def _problem(error: Exception) -> str:
+    """Why a request came to nothing, in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return f"its server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"its server did not answer within {PATIENCE:.0f} s"
+    if isinstance(error, requests.ConnectionError):
+        return "its server cannot be reached from here"
+    return " ".join(str(error).split())[:200]
 
 
 def _request(url: str, part: Path) -> bool:

@@ -21,7 +21,7 @@ from benchmark.models import build
 from benchmark.models.weights import load_weights
 from benchmark.models.wrapper import Wrapped
 from benchmark.remote import fetched
-from benchmark.submission_file import Input, SubmissionFile, Weights, sentences
+from benchmark.submission_file import Input, SubmissionFile, Weights, complaints
 from benchmark.submission_folder import code_files, folder_complaints, folder_of
 from benchmark.submission_folder import names as names
 
@@ -183,7 +183,7 @@ def read_submission(folder: Path | str) -> Submission:
     if (path / "submission.toml").exists() and not (path / "submission.toml").is_file():
         raise SubmissionError(f"submission {path.name!r}: submission.toml is no ordinary file; put one there")
     try:
-        text = (path / "submission.toml").read_text("utf-8")
+        text = (path / "submission.toml").read_text("utf-8-sig")  # some editors begin with a mark
     except FileNotFoundError:
         raise SubmissionError(
             f"submission {path.name!r} has no submission.toml; write one: oncorobust new-submission {path.name}"
@@ -199,14 +199,14 @@ def read_submission(folder: Path | str) -> Submission:
     try:
         file = SubmissionFile.model_validate(told)
     except ValidationError as error:
-        raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + sentences(error)) from None
+        raise SubmissionError(f"submission {path.name!r}: submission.toml\n" + complaints(error)) from None
     if file.name != path.name:
         raise SubmissionError(
             f"submission {path.name!r}: submission.toml says name = {file.name!r}; make them the same"
         )
-    complaints = list(folder_complaints(path, file))
-    if complaints:
-        raise SubmissionError(f"submission {path.name!r}: " + "; ".join(complaints))
+    amiss = list(folder_complaints(path, file))
+    if amiss:
+        raise SubmissionError(f"submission {path.name!r}: " + "; ".join(amiss))
     return Submission(path, file, () if file.architecture else code_files(path))
 
 

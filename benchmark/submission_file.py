@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.remote import SHA256, address_complaint
+from benchmark.submission_values import (
+    Address,
+    Epsilon,
+    File,
+    Line,
+    Link,
+    Number,
+    Said,
+    Sha256,
+    Text,
+    Whole,
+    whole,
+)
+from benchmark.submission_words import sentences
 
 MOST_FILES = 20  # of weights that are averaged
 NAME = r"^[a-z0-9][a-z0-9-]{1,40}$"
-
-
-def _one_line(text: str) -> str:
-    """Refuse what a terminal, a page or a build log would obey, or show in another order than it stands."""
-    if text and not text.isprintable():
-        raise ValueError(
-            "must be one line without characters that do not show, such as control or direction marks; remove them"
-        )
-    return text
-
-
-def _link(text: str) -> str:
-    if text and (not text.startswith(("https://", "http://")) or any(map(str.isspace, text))):
-        raise ValueError("must be a link that begins with https:// or http://")
-    return text
-
-
-def _address(text: str) -> str:
-    if complaint := address_complaint(text):
-        raise ValueError(complaint)
-    return text
-
-
-def _checksum(text: str) -> str:
-    if not re.fullmatch(SHA256, text):
-        raise ValueError("must be 64 digits from 0 to f, as sha256sum prints them")
-    return text
-
-
-def _safetensors(text: str) -> str:
-    if not text.endswith(".safetensors"):
-        raise ValueError(
-            "must be a .safetensors file; make one of a checkpoint: oncorobust convert CHECKPOINT"
-        )
-    return text
-
-
-Line = Annotated[str, Field(max_length=300), AfterValidator(_one_line)]
-Text = Annotated[str, Field(max_length=3000), AfterValidator(_one_line)]
-Link = Annotated[str, Field(max_length=300), AfterValidator(_one_line), AfterValidator(_link)]
-Sha256 = Annotated[
-    str, AfterValidator(_checksum), Field(max_length=64, json_schema_extra={"pattern": f"^{SHA256}$"})
-]
-File = Annotated[
-    str,
-    Field(max_length=300, json_schema_extra={"pattern": "[.]safetensors$"}),
-    AfterValidator(_one_line),
-    AfterValidator(_safetensors),
-]
-Address = Annotated[str, Field(max_length=600), AfterValidator(_one_line), AfterValidator(_address)]
 
 
 class _Table(BaseModel):
@@ -71,17 +33,19 @@ class _Table(BaseModel):
 class Input(_Table):
     """What is done to an image before the model sees it; ε stays on the image itself."""
 
-    channels: Literal[1, 3] = Field(default=1, description="3: the one channel is repeated.")
-    resize: int | None = Field(
+    channels: Annotated[Literal[1, 3], BeforeValidator(whole)] = Field(
+        default=1, description="3: the one channel is repeated."
+    )
+    resize: Whole | None = Field(
         default=None, ge=8, le=1024, description="Side in pixels; without it the size stays."
     )
-    centre_crop: int | None = Field(
+    centre_crop: Whole | None = Field(
         default=None, ge=8, le=1024, description="Side in pixels, after resizing."
     )
-    mean: tuple[float, ...] = Field(
+    mean: tuple[Number, ...] = Field(
         default=(0.0,), description="Taken away from [0, 1]; one, or one a channel."
     )
-    deviation: tuple[float, ...] = Field(
+    deviation: tuple[Number, ...] = Field(
         default=(1.0,), description="Then divided by; one, or one a channel."
     )
 
@@ -102,7 +66,7 @@ class Input(_Table):
 class Output(_Table):
     """What the model gives for an image."""
 
-    logits: Literal[1, 2] | None = Field(
+    logits: Annotated[Literal[1, 2] | None, BeforeValidator(whole)] = Field(
         default=None,
         description="2: [no disease, disease]; 1: above 0 means disease. `oncorobust check` holds it to that.",
     )
@@ -116,7 +80,9 @@ class Training(_Table):
     )
     recipe: Line = Field(default="", description="Of `oncorobust train`, if it was one.")
     attack: Line = Field(default="", description="What attacked while it trained, with steps and step size.")
-    epsilon: Line = Field(default="", description="The ε that it was trained against, on pixels in [0, 1].")
+    epsilon: Epsilon = Field(
+        default="", description="The ε that it was trained against, on pixels in [0, 1]: 0.004 or 8/255."
+    )
     initialisation: Line = Field(default="random", description="random, imagenet, medical, or in words.")
     external_data: tuple[Line, ...] = Field(default=(), description="Data beside the track's own train part.")
     seen_test_patients: Literal["no", "yes", "unknown"] = Field(
@@ -127,8 +93,8 @@ class Training(_Table):
 class Claimed(_Table):
     """What the authors say of the test part. Kept apart from what is measured, and held against its interval."""
 
-    clean_accuracy: float | None = Field(default=None, ge=0, le=1)
-    robust_accuracy: float | None = Field(
+    clean_accuracy: Number | None = Field(default=None, ge=0, le=1)
+    robust_accuracy: Number | None = Field(
         default=None, ge=0, le=1, description="Worst case at the headline ε of the protocol, over all images."
     )
 
@@ -143,7 +109,7 @@ class Weights(_Table):
 
     modality: Literal["ct", "mammogram", "mri"]
     trained_on: Literal["phantom", "clinical"] = Field(default="phantom", description="The track.")
-    training_seed: int = Field(default=0, ge=0, description="0 is the entry; others tell the spread.")
+    training_seed: Whole = Field(default=0, ge=0, description="0 is the entry; others tell the spread.")
     files: tuple[File, ...] = Field(
         max_length=MOST_FILES, description="safetensors; several are averaged in their logits."
     )
@@ -156,7 +122,7 @@ class Weights(_Table):
         description="Of files too large for the repository, one for each: Hugging Face at a commit, or Zenodo.",
     )
     command: Text = Field(default="", description="How the weights were made.")
-    claimed_accuracy: float | None = Field(
+    claimed_accuracy: Number | None = Field(
         default=None,
         ge=0,
         le=1,
@@ -177,7 +143,7 @@ class SubmissionFile(_Table):
     """`submission.toml`. Unknown keys are refused. Without an architecture the folder brings `model.py`."""
 
     name: str = Field(pattern=NAME, description="The folder's name: lower case, digits, dashes.")
-    title: Line = Field(description="As the page shall call it.")
+    title: Said = Field(description="As the page shall call it.")
     kind: Literal["entry", "reference", "baseline"] = Field(
         default="entry",
         description="A baseline is shown and never ranked; reference entries are the project's own.",
@@ -186,8 +152,8 @@ class SubmissionFile(_Table):
         default="closed",
         description="closed: deterministic, differentiable, nothing optimised when asked. open: all else; never ranked.",
     )
-    authors: tuple[Line, ...] = Field(min_length=1, max_length=100)
-    licence: Line = Field(description="Of the weights, an SPDX name such as Apache-2.0 or CC-BY-4.0.")
+    authors: tuple[Said, ...] = Field(min_length=1, max_length=100)
+    licence: Said = Field(description="Of the weights, an SPDX name such as Apache-2.0 or CC-BY-4.0.")
     description: Text = Field(default="", description="One or two sentences.")
     paper: Link = Field(default="", description="Where to read about it.")
     code: Link = Field(default="", description="Where the training code is.")
@@ -203,6 +169,11 @@ class SubmissionFile(_Table):
     output: Output = Output()
     training: Training
     weights: tuple[Weights, ...] = Field(min_length=1)
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """The names of files of weights that have an address; here they may lie for trying out."""
+        return frozenset(name for weights in self.weights if weights.urls for name in weights.files)
 
     @model_validator(mode="after")
     def _one_for_each_training(self) -> SubmissionFile:
@@ -238,15 +209,11 @@ def _unlike(place: tuple[str, str], trainings: Sequence[Weights]) -> Iterator[st
             )
 
 
-def sentences(error: ValidationError) -> str:
+def complaints(error: ValidationError) -> str:
     """Every complaint of a validation, one indented line each, with what came."""
-
-    def sentence(problem: Any) -> str:
-        place: Sequence[Any] = problem["loc"]
-        got = "" if problem["type"] == "missing" else f" (got {str(problem['input'])[:60]!r})"
-        return f"  {'.'.join(map(str, place))}: {problem['msg']}{got}"
-
-    return "\n".join(sentence(problem) for problem in error.errors())
+    models: dict[str, type[BaseModel]] = {"": SubmissionFile, "input": Input, "output": Output}
+    models |= {"training": Training, "weights": Weights, "claimed": Claimed}
+    return sentences(error.errors(), {name: tuple(model.model_fields) for name, model in models.items()})
 
 
 def json_schema() -> dict[str, Any]:

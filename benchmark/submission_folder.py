@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from benchmark.errors import SubmissionError
@@ -25,7 +26,11 @@ def folder_of(folder: Path | str) -> Path:
         path = submissions_folder() / path
     path = path.resolve()
     if not path.is_dir():
-        raise SubmissionError(f"no submission {str(folder)!r}; there are {', '.join(names()) or 'none'}")
+        near = get_close_matches(str(folder).lower(), names(), 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise SubmissionError(
+            f"no submission {str(folder)!r}; {meant}there are {', '.join(names()) or 'none'}"
+        )
     return path
 
 
@@ -35,7 +40,11 @@ def checked_name(name: str) -> str:
     Raises:
         SubmissionError: it is none.
     """
-    if not re.fullmatch(NAME, name) or name in RESERVED:
+    if name in RESERVED:
+        raise SubmissionError(
+            f"{name!r} is reserved: submissions/{name} is no entry but part of the project; choose another name"
+        )
+    if not re.fullmatch(NAME, name):
         raise SubmissionError(
             f"{name[:60]!r} cannot be the name of an entry; it must be 2 to 41 lower-case letters, digits and dashes, "
             "a letter or digit first"

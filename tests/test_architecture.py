@@ -36,6 +36,8 @@ FLOORS = {
     "benchmark.remote": 1,
     "benchmark.submission_file": 1,
     "benchmark.submission_folder": 1,
+    "benchmark.submission_values": 1,
+    "benchmark.submission_words": 1,
     "benchmark.submission": 2,
     "benchmark.attacks": 2,
     "benchmark.isolation": 3,

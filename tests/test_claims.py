@@ -3,11 +3,15 @@
 import json
 
 import pytest
+from click.testing import CliRunner
+from models import BIM, NOISE, small_protocol
 from test_leaderboard import Reader
 
+from benchmark.cli import main
 from benchmark.errors import DataError
 from benchmark.evidence.claims import Claim, compare, read_claims, save_claims
 from benchmark.folders import ROOT
+from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
 from leaderboard.build import build
 
@@ -86,3 +90,19 @@ def test_a_damaged_file_says_what_to_do(record, tmp_path):
 
     with pytest.raises(DataError, match="delete it and evaluate the entry again"):
         read_claims(record, tmp_path)
+
+
+def test_evaluate_says_what_came_of_a_claim(make_submission, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        PROTOCOLS, "standard", small_protocol(NOISE, BIM, name="standard", images=20, block=20)
+    )
+    quick = small_protocol(NOISE, BIM, name="quick", ranked=False, images=20, block=20)
+    monkeypatch.setitem(PROTOCOLS, "quick", quick)
+    monkeypatch.setenv("ONCOROBUST_RESULTS", str(tmp_path / "results"))
+    claim = "[[weights]]\nclaimed = { robust_accuracy = 0.99 }"
+    make_submission(edit=lambda text: text.replace("[[weights]]", claim))
+
+    for protocol, expected in (("standard", True), ("standard", True), ("quick", False)):
+        done = CliRunner().invoke(main, ["evaluate", "tiny", "--modality", "ct", "--protocol", protocol])
+        assert done.exit_code == 0, done.output
+        assert ("  tiny · ct: claimed 99.0 % robust, measured " in done.output) is expected

@@ -195,6 +195,7 @@ def test_an_evaluation_tells_its_figures_to_a_program(run, constant, scans):
         ("data verify /no/such --json", 2, ""),
         ("plan --entries many --json", 2, "'many' is not a valid integer"),
         ("cluster worker --json", 2, "Missing argument"),
+        ("--json check constantlike", 2, "--json stands after the command"),
         ("nonsense --json", 2, "No such command 'nonsense'"),
     ],
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import threading
 import tomllib
 from functools import partial
@@ -18,12 +19,12 @@ from click.testing import CliRunner
 from models import vgg_weights
 from safetensors.torch import load_file, save
 
-from benchmark import remote
+from benchmark import contract, remote
 from benchmark.cli import main
 from benchmark.contract import check_submission
 from benchmark.entering.convert import convert
 from benchmark.entering.draft import Draft, as_toml, new_submission, rendered, schema_text
-from benchmark.entering.parcel import parcel
+from benchmark.entering.parcel import parcel, parcel_lines
 from benchmark.errors import SubmissionError
 from benchmark.folders import ROOT
 from benchmark.isolation import sandbox
@@ -78,6 +79,27 @@ def test_it_finds_what_a_network_wants(submissions):
     assert (asked.channels, asked.resize) == (3, 32)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "options", "mean", "deviation"),
+    [
+        ("timm:resnet18", SMALL | {"in_chans": 3}, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("timm:resnet18", SMALL, (0.0,), (1.0,)),
+        ("torchvision:mobilenet_v3_small", {}, (0.0,), (1.0,)),
+    ],
+    ids=["three channels of timm", "one of timm", "another library"],
+)
+def test_it_asks_whether_images_were_standardised_so(submissions, architecture, options, mean, deviation):
+    lines = list(new_submission(Draft("mine", architecture, options, modalities=("ct",))))
+
+    asked = read_submission("mine").file.input
+    assert (asked.mean, asked.deviation) == (mean, deviation)
+    (line,) = [line for line in lines if line.startswith("input: ")]
+    assert line == (
+        f"input: channels {asked.channels}, mean {list(mean)}, deviation {list(deviation)}: "
+        "are these those you trained with?"
+    )
+
+
 def test_weights_that_are_too_large_for_the_repository_wait_in_the_cache(submissions):
     lines = list(new_submission(Draft("big", "timm:resnet18", {"in_chans": 1}, ("ct",))))
 
@@ -87,9 +109,48 @@ def test_weights_that_are_too_large_for_the_repository_wait_in_the_cache(submiss
         parcel("big")
 
 
-@pytest.mark.parametrize("name", ["template", "Mine", "a", "../mine", "-x", "a_b", "x" * 42, "mine\n"])
+def test_a_draft_s_placeholder_is_no_address(submissions):
+    list(new_submission(Draft("big", "timm:resnet18", {"in_chans": 1}, ("ct",))))
+    shutil.rmtree(remote.kept("0").parent)  # as on another machine
+
+    with pytest.raises(SubmissionError) as caught:
+        list(check_submission("big"))
+
+    assert "weights file 'untrained.safetensors': no address yet: upload the file" in str(caught.value)
+    assert "HTTPSConnectionPool" not in str(caught.value)
+
+
+def test_large_weights_with_an_address_may_lie_beside_for_trying_out(make_submission, monkeypatch):
+    address = f"https://huggingface.co/me/tiny/resolve/{'a' * 40}/ct-0.safetensors"
+    make_submission("tiny", edit=lambda text: text.replace("sha256 =", f'urls = ["{address}"]\nsha256 ='))
+    monkeypatch.setattr(contract, "LARGEST_FILE", 1000)
+
+    assert list(check_submission("tiny"))
+
+    found = parcel("tiny")
+    assert [path.name for path, _ in found.files] == ["submission.toml"]
+    assert any("':!submissions/tiny/ct-0.safetensors'" in line for line in parcel_lines(found))
+
+
+def test_large_weights_without_an_address_are_told_both_ways_on(make_submission, monkeypatch):
+    make_submission("tiny")
+    monkeypatch.setattr(contract, "LARGEST_FILE", 1000)
+
+    with pytest.raises(
+        SubmissionError, match=r"oncorobust convert --half\), or upload it and give its 'urls'"
+    ):
+        list(check_submission("tiny"))
+
+
+@pytest.mark.parametrize("name", ["Mine", "a", "../mine", "-x", "a_b", "x" * 42, "mine\n"])
 def test_a_name_that_no_entry_may_have_is_refused(submissions, name):
     with pytest.raises(SubmissionError, match="cannot be the name of an entry"):
+        list(new_submission(Draft(name)))
+
+
+@pytest.mark.parametrize("name", ["template", "attacks"])
+def test_a_name_that_the_project_needs_is_reserved(submissions, name):
+    with pytest.raises(SubmissionError, match=f"'{name}' is reserved"):
         list(new_submission(Draft(name)))
 
 
@@ -118,6 +179,18 @@ def test_where_check_fails_nothing_is_left(submissions, tmp_path):
         ),
         ("new-submission mine --weights pet=x", "--weights of 'pet'; expected one of ct, mammogram, mri"),
         ("new-submission mine --from-timm resnet19", "unknown architecture 'timm:resnet19'; did you mean"),
+        ("new-submission mine --architecture resnet18", "did you mean timm:resnet18 or torchvision:resnet18"),
+        ("new-submission mine --from-timm timm/resnet18.a1_in1k", "did you mean timm:resnet18.a1_in1k?"),
+        ("new-submission mine --architecture timm/resnet18", "did you mean timm:resnet18 or"),
+        ("new-submission mine --code --from-timm resnet18", "--from-timm and --code exclude each other"),
+        (
+            "new-submission mine --architecture vgg16 --from-timm resnet18",
+            "--architecture and --from-timm exclude each other",
+        ),
+        (
+            "new-submission mine --code --weights ct=x.safetensors",
+            "with --code write your network into model.py first",
+        ),
         ("new-submission mine --weights ct=x.pt", "make one: oncorobust convert x.pt"),
         ("convert nothing.pt", "checkpoint nothing.pt cannot be read"),
         ("package nobody", "no submission 'nobody'"),
@@ -179,6 +252,12 @@ def test_schema_and_code_refuse_the_same():
         {"authors": []},
         {"input": {"channels": 2}},
         {"output": {"logits": 3}},
+        {"output": {"logits": True}},
+        {"input": {"channels": True}},
+        {"input": {"resize": "224"}},
+        {"input": {"mean": ["0.0"]}},
+        {"licence": ""},
+        {"training": {"kind": "none", "epsilon": "8/255 maybe"}},
         {"training": {"kind": "magic"}},
         {"packages": ["requests"]},
         {"weights": []},
@@ -293,6 +372,35 @@ def test_a_checkpoint_becomes_safetensors(tmp_path, wrap, place, stripped, legac
     assert all(torch.equal(found[name], tensor) for name, tensor in vgg_weights(1).items())
 
 
+def test_a_file_is_not_written_over_itself(tmp_path):
+    (tmp_path / "ct.safetensors").write_bytes(save(vgg_weights(0)))
+
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "ct.safetensors"), "--half"])
+
+    assert done.exit_code == 2
+    assert "would be written over itself; name another file" in done.output
+    assert (tmp_path / "ct.safetensors").read_bytes() == save(vgg_weights(0))
+
+
+def test_what_else_a_checkpoint_holds_is_named(tmp_path):
+    with pytest.raises(
+        SubmissionError, match=r"holds more than tensors \(torch\.nn\.modules\.linear\.Linear\)"
+    ):
+        convert(tiny({"model": torch.nn.Linear(1, 1)}, folder=tmp_path), tmp_path / "x.safetensors")
+
+
+def test_weights_for_colour_say_which_option_they_want(submissions, tmp_path):
+    import timm
+
+    state = timm.create_model("resnet18", num_classes=2, **SMALL | {"in_chans": 3}).state_dict()
+    (tmp_path / "w.safetensors").write_bytes(save(state))
+
+    with pytest.raises(SubmissionError, match="new-submission: --option in_chans=3"):
+        list(
+            new_submission(Draft("mine", "timm:resnet18", SMALL, ("ct",), {"ct": tmp_path / "w.safetensors"}))
+        )
+
+
 def test_tensors_that_share_memory_become_two(tmp_path):
     one = torch.arange(4.0)
     convert(tiny({"a": one, "b": one[:2]}, folder=tmp_path), tmp_path / "x.safetensors")
@@ -398,7 +506,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Location", kind.moved_to)
             self.end_headers()
             return
-        content = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
+        path = Path(self.directory) / self.path.lstrip("/")
+        if not path.exists():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
         start = int(range_.removeprefix("bytes=").rstrip("-")) if range_ and kind.ranges else 0
         if start >= len(content) and range_:
             self.send_error(416)
@@ -538,8 +650,15 @@ def test_nobody_is_followed_to_other_hosts(server, to):
 def test_a_file_that_is_not_there_is_told(server):
     url, sha256 = server.at(CONTENT)
 
-    with pytest.raises(SubmissionError, match="cannot be fetched"):
-        remote.fetched(url + "x", sha256)
+    with pytest.raises(SubmissionError, match=r"cannot be fetched \(its server answers 404"):
+        remote.fetched(url.replace("ct.", "no."), sha256)
+
+
+def test_a_server_that_is_not_there_is_told_in_words(server):
+    with pytest.raises(
+        SubmissionError, match=r"cannot be fetched \(its server cannot be reached from here\)"
+    ):
+        remote.fetched("http://127.0.0.1:9/x", "0" * 64)
 
 
 def test_a_submission_is_loaded_from_an_address(server, make_submission):

@@ -43,3 +43,21 @@ def test_a_timm_model_of_ones_own_is_evaluated_on_images_of_ones_own(tmp_path):
 
 def test_it_is_short():
     assert len(EXAMPLE.read_text("utf-8").splitlines()) < 30
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_training(tmp_path):
+    program = ROOT / "benchmark" / "examples" / "train_timm.py"
+
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "none" / "x.pt"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+    assert done.returncode == 1
+    assert "none/x.pt cannot be written: make its folder first" in done.stderr
+    assert done.stdout == ""

@@ -438,7 +438,7 @@ HOSTILE = {
     ),
     "a key nobody knows": (
         lambda clone: place(clone, entry(toml="run = 1\n" + TOML)),
-        "Extra inputs are not permitted",
+        "run: is no key",
     ),
     "weights from anywhere": (
         lambda clone: place(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from models import Failing, Linear, NotANumber, Random, ThreeColumns, vgg_weights
+from pydantic import ValidationError
 from safetensors.torch import save
 from torch.nn import functional
 
@@ -11,6 +12,8 @@ from benchmark import contract
 from benchmark.errors import BenchmarkError, IsolationError, SubmissionError
 from benchmark.models.wrapper import Wrapped
 from benchmark.submission import load_submission, names, read_submission
+from benchmark.submission_file import SubmissionFile, complaints
+from benchmark.submission_words import WORDS
 
 
 def test_a_submission_that_keeps_the_contract_passes(make_submission):
@@ -104,9 +107,36 @@ def overwrite(content):
         (edit('"vgg16-slim"', '"torchvision:nosuchnet"'), ["torchvision:nosuchnet"]),
         (
             edit("licence =", "license ="),
-            ["license: Extra inputs are not permitted", "licence: Field required"],
+            ["license: is no key; did you mean licence?", "licence: is missing; add it"],
         ),
-        (edit('modality = "ct"', 'modality = "pet"'), ["weights.0.modality", "(got 'pet')"]),
+        (
+            edit('modality = "ct"', 'modality = "pet"'),
+            ["weights.0.modality: must be 'ct', 'mammogram' or 'mri' (got 'pet')"],
+        ),
+        (
+            edit('kind = "none"', 'kind = "none"\nsupersedes = "x"'),
+            ["training.supersedes: is no key of [training]; it belongs above the first [table]"],
+        ),
+        (edit('["A. Tester"]', '"A. Tester"'), ["authors: must be a list in [ ] (got 'A. Tester')"]),
+        (edit('"A model of the tests"', "3"), ["title: must be text in quotes, such as \"…\" (got '3')"]),
+        (edit('"Apache-2.0"', '" "'), ["licence: must not be empty; fill it in"]),
+        (edit('"Apache-2.0"', '""'), ["licence: must not be empty; fill it in"]),
+        (edit('name = "tiny"', 'name = "Ti ny"'), ["name: must be 2 to 41 lower-case letters"]),
+        (
+            edit('kind = "none"', 'kind = "none"\nepsilon = "8/255 maybe"'),
+            ['training.epsilon: must be one ε from 0 to 1, on pixels in [0, 1], such as "0.004" or "8/255"'],
+        ),
+        (edit('kind = "none"', 'kind = "none"\nepsilon = "4/2"'), ["training.epsilon: must be one ε"]),
+        (
+            edit("divisor = 64 }", 'divisor = 64 }\ninput.resize = "224"'),
+            ["input.resize: must be a whole number"],
+        ),
+        (edit("divisor = 64 }", 'divisor = 64 }\ninput.mean = ["0.0"]'), ["input.mean.0: must be a number"]),
+        (edit("divisor = 64 }", "divisor = 64 }\ninput.mean = [nan]"), ["neither infinite nor nan"]),
+        (
+            edit("divisor = 64 }", "divisor = 64 }\ninput.channels = true"),
+            ["input.channels: must be a whole"],
+        ),
         (
             edit('name = "tiny"', 'name = "other"'),
             ["submission.toml says name = 'other'; make them the same"],
@@ -128,6 +158,44 @@ def test_each_fault_of_a_folder_is_a_sentence_with_its_name(make_submission, hur
 
     for part in ["submission 'tiny'", *parts]:
         assert part in str(caught.value)
+
+
+def test_what_is_wrong_inside_of_a_list_is_told_once(make_submission):
+    folder = make_submission("tiny", edit=lambda text: text.replace('modality = "ct"', 'modality = "pet"'))
+
+    with pytest.raises(SubmissionError) as caught:
+        read_submission(folder)
+
+    assert len(str(caught.value).splitlines()) == 2
+    assert "at least" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"weights": []}, {"authors": ["a"] * 101}, {"training": "naive"}])
+def test_no_sentence_is_pydantic_s(change):
+    good = {"name": "tiny", "title": "x", "authors": ["a"], "licence": "MIT", "training": {"kind": "none"}}
+    good["weights"] = [{"modality": "ct", "files": ["a.safetensors"], "sha256": ["0" * 64]}]
+    SubmissionFile.model_validate(good)
+
+    with pytest.raises(ValidationError) as caught:
+        SubmissionFile.model_validate(good | change)
+
+    assert {each["type"] for each in caught.value.errors()} <= set(WORDS)
+    (line,) = complaints(caught.value).splitlines()
+    assert "Tuple" not in line
+    assert "{{" not in line
+
+
+@pytest.mark.parametrize("epsilon", ["", "0.004", ".1", "8/255", "1e-3", "0"])
+def test_an_epsilon_is_a_number_or_a_fraction(make_submission, epsilon):
+    said = lambda text: text.replace('kind = "none"', f'kind = "none"\nepsilon = "{epsilon}"')  # noqa: E731
+
+    assert read_submission(make_submission(edit=said)).file.training.epsilon == epsilon
+
+
+def test_a_mark_at_the_beginning_is_read_over(make_submission):
+    make_submission("tiny", edit=lambda text: f"\ufeff{text}")
+
+    assert read_submission("tiny").name == "tiny"
 
 
 def test_the_folder_s_name_is_the_entry_s(make_submission):
@@ -223,8 +291,10 @@ def test_who_changes_its_code_is_another_entry(make_code):
 def test_a_submission_that_is_not_there_is_answered_with_those_that_are(make_submission):
     make_submission("tiny")
 
-    with pytest.raises(SubmissionError, match="no submission 'tinny'; there are tiny"):
+    with pytest.raises(SubmissionError, match=r"no submission 'tinny'; did you mean tiny\? there are tiny"):
         read_submission("tinny")
+    with pytest.raises(SubmissionError, match="did you mean tiny"):
+        read_submission("Tiny")
 
 
 @pytest.mark.parametrize(

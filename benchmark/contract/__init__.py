@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.contract.behaviour import SIZE, check_model, counted, odd_behaviour
 from benchmark.contract.clean import check_clean
 from benchmark.contract.files import LARGEST_FILE, file_complaints
-from benchmark.contract.said import output_complaint, package_complaints
+from benchmark.contract.said import output_complaint, package_complaints, syntax_complaints
 from benchmark.data.tracks import load_split
 from benchmark.errors import BenchmarkError, SubmissionError
 from benchmark.isolation.bridge import Bridge
@@ -39,14 +39,20 @@ def check_submission(folder: Path | str, track: str | None = None, isolation: st
         SubmissionError: every complaint about every file and modality, at once.
     """
     place = folder_of(folder)
-    complaints = [f"submission {place.name!r}: {told}" for told in file_complaints(place, LARGEST_FILE)]
+    who = f"submission {place.name!r}"
     good: list[str] = []
     try:
         submission = read_submission(folder)
     except SubmissionError as error:
+        complaints = [f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE)]
         raise SubmissionError("\n".join([*complaints, str(error)])) from None
-    complaints += [f"submission {place.name!r}: {told}" for told in package_complaints(submission)]
-    for weights in submission.file.weights:
+    complaints = [
+        f"{who}: {told}" for told in file_complaints(place, LARGEST_FILE, submission.file.elsewhere)
+    ]
+    complaints += [f"{who}: {told}" for told in package_complaints(submission)]
+    broken = [f"{who}: {told}" for told in syntax_complaints(submission)]
+    complaints += broken
+    for weights in () if broken else submission.file.weights:
         try:
             good.append(_tried(submission, weights, track, isolation))
         except BenchmarkError as error:

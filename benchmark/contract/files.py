@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from benchmark.isolation import frames
@@ -44,8 +44,14 @@ BEGINS |= {
 }
 
 
-def file_complaints(folder: Path, largest: int = LARGEST_FILE) -> Iterator[str]:
-    """Every file that may not be there, each with what to do."""
+def file_complaints(
+    folder: Path, largest: int = LARGEST_FILE, elsewhere: Collection[str] = ()
+) -> Iterator[str]:
+    """Every file that may not be there, each with what to do.
+
+    Args:
+        elsewhere: names of weights that have an address; such a file may be of any size here, where it is tried out.
+    """
     for path in sorted(folder.rglob("*")):
         name = frames.plain(ascii(str(path.relative_to(folder)))[1:-1])
         if not re.fullmatch(NAMED, path.name):
@@ -56,10 +62,18 @@ def file_complaints(folder: Path, largest: int = LARGEST_FILE) -> Iterator[str]:
             told = _of_name(path) or _of_content(path)
             if told:
                 yield f"{name} {told}"
-            elif path.stat().st_size > largest:
-                yield f"{name} has {path.stat().st_size / 1e6:.1f} MB, allowed are {largest / 1e6:.0f} MB"
+            elif path.stat().st_size > largest and str(path.relative_to(folder)) not in elsewhere:
+                yield too_large(name, path.stat().st_size, largest)
         elif not path.is_dir() and not path.is_file():
             yield f"{name} is no ordinary file, but a pipe, socket or device; remove it"
+
+
+def too_large(name: str, size: int, largest: int = LARGEST_FILE) -> str:
+    """That a file is too large for the repository, and both ways on."""
+    return (
+        f"{name} has {size / 1e6:.1f} MB, allowed are {largest / 1e6:.0f} MB; store float16 (oncorobust convert --half), or "
+        "upload it and give its 'urls' in [[weights]]; then it may lie here for trying out"
+    )
 
 
 def _of_name(path: Path) -> str:

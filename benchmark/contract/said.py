@@ -36,6 +36,19 @@ def package_complaints(submission: Submission) -> Iterator[str]:
             )
 
 
+def syntax_complaints(submission: Submission) -> Iterator[str]:
+    """Files of code that are no Python, with the line. Read, not run."""
+    for name in submission.code:
+        try:
+            ast.parse((submission.folder / name).read_bytes(), name)
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            told = error.msg if isinstance(error, SyntaxError) else error
+            yield f"{name}{line}: {type(error).__name__}, {told}; correct it, python -m py_compile {name} tries it"
+        except (RecursionError, MemoryError, OSError):
+            continue  # building the model tells it
+
+
 def _imported(source: str) -> set[str]:
     """The packages that a file imports by name; none where it is no Python, which building the model tells better."""
     try:

@@ -44,10 +44,15 @@ def convert(source: Path, out: Path, key: str = "", half: bool = False) -> Conve
         half: write fractions in float16, half the bytes; else in float32 what was wider.
 
     Raises:
-        SubmissionError: the file holds more than plain tensors (which only running its code would give), or none.
+        SubmissionError: the file holds more than plain tensors (which only running its code would give), or none; or it is
+            the one that would be written.
     """
     from safetensors.torch import save
 
+    if out.resolve() == source.resolve():
+        raise SubmissionError(
+            f"{out} would be written over itself; name another file: oncorobust convert {source} --out other.safetensors"
+        )
     state, place = _state(_read(source), key, source)
     state, stripped = _bare(state)
     ready = {name: _ready(tensor) for name, tensor in state.items()}
@@ -88,7 +93,7 @@ def _what(told: str) -> str:
     """The name of what torch would not make, out of its long message."""
     import re
 
-    found = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand|global:? ?)\s*([\w.]+)", told)
+    found = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand)\s*([\w.]+)", told)
     return next((name for name in found.groups() if name), told[:120]) if found else told[:120]
 
 

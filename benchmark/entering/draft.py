@@ -23,14 +23,12 @@ from benchmark.folders import submissions_folder
 from benchmark.modality import MODALITIES
 from benchmark.models import build
 from benchmark.models.wrapper import Wrapped
-from benchmark.remote import kept
+from benchmark.remote import NOWHERE, kept
 from benchmark.submission_file import json_schema
 from benchmark.submission_folder import checked_name
 
 SCHEMA = "submission.schema.json"
 TEMPLATES = Path(__file__).parent
-# An address of the right form that nobody can have: what `oncorobust package` asks to be replaced.
-NOWHERE = "0" * 40
 UNTRAINED = "untrained.safetensors"
 
 
@@ -68,7 +66,7 @@ def new_submission(draft: Draft) -> Iterator[str]:
     _require_parent(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as work:
         place = Path(work) / draft.name
-        large = _write(draft, place)
+        large, shape = _write(draft, place)
         try:
             lines = list(check_submission(place, isolation=draft.isolation))
         except SubmissionError as error:
@@ -80,6 +78,7 @@ def new_submission(draft: Draft) -> Iterator[str]:
         replace_file(schema, schema_text().encode())
     yield from lines
     yield f"wrote {folder}"
+    yield _question(shape)
     yield from _what_next(draft, folder, large)
 
 
@@ -133,8 +132,8 @@ def _require_parent(parent: Path) -> None:
         ) from None
 
 
-def _write(draft: Draft, place: Path) -> list[str]:
-    """Write the folder; the names of weights that are too large for it and were put into the cache."""
+def _write(draft: Draft, place: Path) -> tuple[list[str], dict[str, Any]]:
+    """Write the folder; the weights that are too large for it and were put into the cache, and what the network wants."""
     from safetensors.torch import save
 
     place.mkdir()
@@ -155,8 +154,9 @@ def _write(draft: Draft, place: Path) -> list[str]:
         else:
             replace_file(place / name, content)
         weights.append({"modality": modality, "file": name, "sha256": sha256, "url": url})
-    (place / "submission.toml").write_text(rendered(draft, _shape(model), weights), encoding="utf-8")
-    return list(dict.fromkeys(large))
+    shape = _shape(model)
+    (place / "submission.toml").write_text(rendered(draft, shape, weights), encoding="utf-8")
+    return list(dict.fromkeys(large)), shape
 
 
 def _model(draft: Draft) -> nn.Module:
@@ -175,13 +175,34 @@ def _shape(model: nn.Module) -> dict[str, Any]:
             if answers(wrapped, SIZE):
                 with torch.no_grad():
                     logits = wrapped(torch.zeros(2, 1, SIZE, SIZE)).shape[1]
-                numbers = {"mean": [0.5] * channels, "deviation": [0.5] * channels} if channels == 3 else {}
-                plain = {"mean": [0.0], "deviation": [1.0]}
-                return {"channels": channels, "resize": side, "logits": logits, **plain, **numbers}
+                mean, deviation = _standard(model, channels)
+                return {
+                    "channels": channels,
+                    "resize": side,
+                    "logits": logits,
+                    "mean": mean,
+                    "deviation": deviation,
+                }
     raise SubmissionError(
         f"the network takes no images of {SIZE} × {SIZE} pixels, one channel or three, resized or not; enter it with code "
         "of its own (--code), which does what it wants"
     )
+
+
+def _standard(model: nn.Module, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and deviation that timm's pretrained weights of a network want; of any other, pixels as they come."""
+    known = getattr(model, "pretrained_cfg", None) or {}
+    mean, deviation = (list(known.get(name) or ()) for name in ("mean", "std"))
+    if channels == len(mean) == len(deviation):
+        return mean, deviation
+    return [0.0], [1.0]
+
+
+def _question(shape: Mapping[str, Any]) -> str:
+    resize = f", resize {shape['resize']}" if shape["resize"] else ""
+    mean, deviation = as_toml(shape["mean"]), as_toml(shape["deviation"])
+    found = f"channels {shape['channels']}{resize}, mean {mean}, deviation {deviation}"
+    return f"input: {found}: are these those you trained with?"
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.contract import check_submission
-from benchmark.entering.draft import NOWHERE, UNTRAINED
+from benchmark.entering.draft import UNTRAINED
 from benchmark.errors import SubmissionError
-from benchmark.forge.change import PLAIN_FILE, RUNNABLE, Changed
-from benchmark.forge.gate import MOST_FILES, examine
-from benchmark.remote import kept
+from benchmark.forge.newcomer import files_of, is_entered, known_to, refusals
+from benchmark.remote import NOWHERE, kept
 from benchmark.submission import read_submission
-from benchmark.submission_folder import folder_of, names
+from benchmark.submission_folder import folder_of
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,16 @@ def parcel(submission: str, isolation: str = "auto") -> Parcel:
     """Check an entry as the pull request will be, and say what belongs to it.
 
     Raises:
-        SubmissionError: with every complaint at once: it breaks the contract, holds what may not be sent, is too large, or
-            names an address that is none yet.
+        SubmissionError: it is there already; or, with every complaint at once, it breaks the contract, holds what may not be
+            sent, is too large, or names an address that is none yet.
     """
     folder = folder_of(submission)
+    known = known_to(folder)
+    if is_entered(folder, known):
+        raise SubmissionError(
+            f"submission {folder.name!r} is there already, and stays as it was evaluated: there is nothing to send; enter a "
+            f"changed one under a name of its own, with supersedes = {folder.name!r} if it is yours"
+        )
     checked = tuple(check_submission(folder, isolation=isolation))
     entry = read_submission(folder)
     uploads = tuple(
@@ -58,8 +63,7 @@ def parcel(submission: str, isolation: str = "auto") -> Parcel:
             for name, sha256, url in zip(weights.files, weights.sha256, weights.urls, strict=False)
         )
     )
-    files = tuple((path, path.stat().st_size) for path in sorted(_files(folder)))
-    complaints = list(_at_the_gate(entry.name, folder, files))
+    complaints = refusals(entry, known)
     complaints += [
         f"{each.name} has no address yet; upload {each.here or 'it'} to Hugging Face or Zenodo, and write its address "
         f"into 'urls' of submission.toml"
@@ -78,27 +82,7 @@ def parcel(submission: str, isolation: str = "auto") -> Parcel:
         )
     if complaints:
         raise SubmissionError("\n".join(f"submission {entry.name!r}: {told}" for told in complaints))
-    return Parcel(entry.name, folder, files, uploads, checked)
-
-
-def _at_the_gate(name: str, folder: Path, files: Sequence[tuple[Path, int]]) -> Iterator[str]:
-    """What the gate of a pull request would say of these files."""
-    if len(files) > MOST_FILES:
-        yield f"it has {len(files)} files, allowed are {MOST_FILES}"
-    brought = [
-        Changed(
-            f"submissions/{name}/{path.relative_to(folder).as_posix()}",
-            "A",
-            RUNNABLE if path.stat().st_mode & 0o111 else PLAIN_FILE,
-            "",
-            size,
-        )
-        for path, size in files
-    ]
-    try:
-        examine(brought, {Path(each).name for each in names()} - {name})
-    except SubmissionError as error:
-        yield from str(error).splitlines()
+    return Parcel(entry.name, folder, files_of(entry), uploads, checked)
 
 
 def parcel_lines(found: Parcel) -> Iterator[str]:
@@ -113,16 +97,17 @@ def parcel_lines(found: Parcel) -> Iterator[str]:
         yield f"{each.name} is fetched from {each.url}" + (f"; here it is {each.here}" if each.here else "")
     yield "records and pages are written by the project when it is merged; leave leaderboard/ as it is. In your fork:"
     yield f"  git switch -c enter-{found.name}"
-    yield f"  git add submissions/{found.name} && git commit -m 'Enter {found.name}' && git push -u origin HEAD"
+    yield f"  git add {' '.join(_added(found))} && git commit -m 'Enter {found.name}' && git push -u origin HEAD"
     yield "then open the pull request; its check shows the numbers of a preview"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """What would be sent: not what Python and editors leave behind."""
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
-            yield path
+def _added(found: Parcel) -> Iterator[str]:
+    """What `git add` is told: the folder, without what lies there and is not sent."""
+    sent = {path for path, _ in found.files}
+    yield f"submissions/{found.name}"
+    for path in sorted(found.folder.rglob("*")):
+        if path.is_file() and path not in sent and "__pycache__" not in path.parts:  # which git ignores
+            yield f"':!submissions/{found.name}/{path.relative_to(found.folder).as_posix()}'"
 
 
 def _here(path: Path, sha256: str) -> Path | None:

@@ -36,6 +36,7 @@ class Outcome:
     path: Path
     seconds: float
     verification: Verification | None
+    claims: tuple[Claim, ...] = ()  # what its authors say of these figures
 
     @property
     def forward(self) -> int:
@@ -104,7 +105,9 @@ def run_entry(
         if is_current(record, model, split, protocol):
             with naming(model, modality):
                 verification = verify(model, split, record, device)
-            return Outcome(record, path, time.perf_counter() - started, verification)
+            return Outcome(
+                record, path, time.perf_counter() - started, verification, claims_of(model, record)
+            )
     require_writable(folder, "ONCOROBUST_RESULTS")
     with naming(model, modality):
         validation = validation_part(modality, track)
@@ -114,7 +117,7 @@ def run_entry(
         sign(record, folder, ran_by)
     seconds = time.perf_counter() - started
     save_times(path, seconds, str(choose_device(device)))
-    return Outcome(record, path, seconds, None)
+    return Outcome(record, path, seconds, None, claims_of(model, record))
 
 
 def run_share(
@@ -176,7 +179,7 @@ def run_merge(
     path = finish(record, model, plan.split, folder, device)
     if ran_by:
         sign(record, folder, ran_by)
-    return Outcome(record, path, time.perf_counter() - started, None)
+    return Outcome(record, path, time.perf_counter() - started, None, claims_of(model, record))
 
 
 def _planned(

@@ -4,12 +4,16 @@ python train_timm.py CHECKPOINT.pt [EPOCHS]
 """
 
 import sys
+from pathlib import Path
 
 import timm
 import torch
 from torch.nn.functional import cross_entropy
 
 from benchmark import load_split
+
+if not Path(sys.argv[1]).absolute().parent.is_dir():
+    sys.exit(f"{sys.argv[1]} cannot be written: make its folder first")
 
 torch.manual_seed(0)
 train, validation = load_split("ct", part="train"), load_split("ct", part="validation")

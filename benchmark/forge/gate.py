@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmark.contract.files import LARGEST_FILE
+from benchmark.contract.files import LARGEST_FILE, too_large
 from benchmark.errors import SubmissionError
 from benchmark.forge.change import LINK, MODULE, PLAIN_FILE, Changed
 from benchmark.modality import MODALITIES
@@ -140,10 +140,7 @@ def _of_one(each: Changed) -> Iterator[str]:
     if not _in_entry(each.path):
         return
     if each.size > LARGEST_FILE:
-        yield (
-            f"{path} has {each.size / 1e6:.1f} MB, allowed are {LARGEST_FILE / 1e6:.0f}; store float16 (oncorobust convert "
-            "--half), or upload it and give its 'urls'"
-        )
+        yield too_large(path, each.size)
     inside = each.path.split("/", 2)[2]
     if told := path_complaint(inside):
         yield f"submissions/{shown(each.path.split('/')[1])}: {told}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from benchmark.files import replace_file
 from benchmark.folders import attacks_folder
 from benchmark.forge.change import PLAIN_FILE, changes, content, files_at
 from benchmark.forge.gate import ATTACK, MOST_FILES, Proposal, examine, shown
+from benchmark.forge.newcomer import TRACK, entries_at, refusals
 from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.submission import load_submission, read_submission
-from benchmark.submission_folder import RESERVED, names
+from benchmark.submission_folder import names
 
-PROTOCOL, TRACK = "standard", "phantom"
+PROTOCOL = "standard"
 MOST_JOBS = 200  # a matrix of GitHub has at most 256
 
 
@@ -55,12 +56,8 @@ def propose(repository: Path, base: str, head: str, out: Path) -> tuple[Proposal
     Raises:
         SubmissionError: it may not be evaluated; with every complaint at once.
     """
-    known = {
-        each.path.split("/")[1]
-        for each in files_at(repository, base, "submissions")
-        if each.path.count("/") > 1
-    }
-    proposal = examine(changes(repository, base, head), known - set(RESERVED))
+    known = entries_at(repository, base)
+    proposal = examine(changes(repository, base, head), known)
     if out.exists():
         raise SubmissionError(f"{out} is there already; name a folder to be made")
     if proposal.entry:
@@ -70,36 +67,33 @@ def propose(repository: Path, base: str, head: str, out: Path) -> tuple[Proposal
             raise SubmissionError(f"{folder} has {len(brought)} files, allowed are {MOST_FILES} plain ones")
         for each in brought:
             replace_file(out / each.path, content(repository, each.blob))
-        return proposal, entry_jobs(out / folder)
+        return proposal, entry_jobs(out / folder, known)
     for each in changes(repository, base, head):
         replace_file(out / each.path, content(repository, each.blob))
     return proposal, tuple(Job(*attack) for attack in proposal.attacks)
 
 
-def entry_jobs(folder: Path) -> tuple[Job, ...]:
+def entry_jobs(folder: Path, known: Collection[str]) -> tuple[Job, ...]:
     """The evaluations of one entry, of which no more is read than its files and `submission.toml`.
 
+    Args:
+        known: the entries that are there already.
+
     Raises:
-        SubmissionError: its files or its `submission.toml` break the contract; every complaint at once.
+        SubmissionError: its files or its `submission.toml` break the contract, or say what no pull request may; every
+            complaint at once.
     """
-    complaints = [f"submission {shown(folder.name)}: {told}" for told in file_complaints(folder)]
+    complaints = list(file_complaints(folder))
+    said = ""
     try:
         found = read_submission(folder)
-        if found.file.kind == "reference":
-            complaints.append(
-                f"submission {folder.name!r}: kind = 'reference' is for the project's own; say \"entry\""
-            )
+        complaints += refusals(found, known)
     except SubmissionError as error:
-        complaints.append(str(error))
-    if complaints:
-        raise SubmissionError("\n".join(complaints))
-    jobs = tuple(Job(found.name, modality) for modality in found.modalities_of(TRACK))
-    if not jobs:
-        raise SubmissionError(
-            f"submission {found.name!r} brings no weights trained_on = {TRACK!r}, the track that is evaluated here; "
-            "add some, train them with: oncorobust train --track phantom"
-        )
-    return jobs
+        said = str(error)
+    told = [f"submission {shown(folder.name)}: {each}" for each in complaints]
+    if told or said:
+        raise SubmissionError("\n".join([*told, *filter(None, [said])]))
+    return tuple(Job(found.name, modality) for modality in found.modalities_of(TRACK))
 
 
 def missing(results: Path, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[Job]:

@@ -78,14 +78,23 @@ def build(architecture: str, options: Mapping[str, Any] | None = None) -> nn.Mod
 
 def _unknown(architecture: str) -> str:
     prefix, colon, rest = architecture.partition(":")
-    near = _near(architecture, ARCHITECTURES)
-    if colon and prefix in LIBRARIES:
+    known = _in_a_library(architecture)
+    near = known or _near(architecture, ARCHITECTURES)
+    if colon and not known and prefix in LIBRARIES:
         near = [f"{prefix}:{name}" for name in _near(rest, LIBRARIES[prefix].names())]
-    elif colon:
+    elif colon and not known:
         near = [f"{library}:{rest}" for library in _near(prefix, LIBRARIES)]
     expected = ", ".join([*ARCHITECTURES, *(f"{library}:NAME" for library in LIBRARIES)])
     meant = f"did you mean {' or '.join(near)}? It must be" if near else "expected"
     return f"unknown architecture {architecture!r}; {meant} one of {expected}"
+
+
+def _in_a_library(architecture: str) -> list[str]:
+    """A library's own name without its prefix, or with the owner that Hugging Face puts before it."""
+    prefix, _, rest = architecture.partition(":")
+    own = (rest if prefix in LIBRARIES else architecture).rpartition("/")[2]
+    asked = [prefix] if prefix in LIBRARIES else ("timm", "torchvision")
+    return [f"{name}:{own}" for name in asked if LIBRARIES[name].knows(own)]
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:

@@ -90,7 +90,17 @@ def _misfit(wanted: Mapping[str, Tensor], brought: Mapping[str, Tensor]) -> str:
     ]
     if not parts:
         return ""
+    if any(_of_colour(wanted[name], brought[name]) for name in wanted.keys() & brought.keys()):
+        parts.append(
+            "was trained on images of three channels: in_chans = 3 in 'architecture_options' if the architecture is timm's "
+            "(new-submission: --option in_chans=3), and channels = 3 in [input]"
+        )
     return f"{'; it '.join(parts)}; correct 'architecture_options', or save the state_dict of this very architecture"
+
+
+def _of_colour(own: Tensor, other: Tensor) -> bool:
+    """Whether a convolution brought takes three channels where the model's takes one."""
+    return own.ndim == other.ndim == 4 and (own.shape[1], other.shape[1]) == (1, 3)
 
 
 def _prefix(wanted: Mapping[str, Tensor], brought: Mapping[str, Tensor]) -> str:
