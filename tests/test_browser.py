@@ -349,13 +349,15 @@ def test_the_theme_is_chosen_and_kept(opened):
     assert board.page.evaluate(ground) == light
 
 
-def test_the_citation_is_copied_or_marked(opened):
+@pytest.mark.parametrize(("button", "begins"), [("Copy", "The OncoRobust"), ("Copy the BibTeX", "@misc{")])
+def test_the_citation_is_copied_or_marked(opened, button, begins):
     board = opened()
-    board.page.get_by_role("button", name="Copy").click()
-    said = board.page.locator("[data-copied]")
+    pressed = board.page.get_by_role("button", name=button, exact=True)
+    pressed.click()
+    said = pressed.locator("xpath=..").locator("[data-copied]")
     sync_api.expect(said).not_to_be_empty()
     if "Marked" in said.inner_text():
-        assert "OncoRobust" in board.page.evaluate("getSelection().toString()")
+        assert board.page.evaluate("getSelection().toString()").startswith(begins)
 
 
 def test_the_keyboard_reaches_the_content_first(opened):
