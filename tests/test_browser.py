@@ -277,6 +277,9 @@ def test_columns_are_chosen(opened):
 def test_what_is_chosen_to_compare_stands_side_by_side(browser, site, width):
     context = browser.new_context(viewport={"width": width, "height": 900})
     page = Opened(context, address(site, "phantom/ct/compare.html")).page
+    page.evaluate(
+        "document.querySelectorAll('[data-choice] option').forEach(each => { each.label = 'A long title '.repeat(5) })"
+    )
     boxes = [select.bounding_box() for select in page.locator("[data-choice]").all()]
     edge = page.locator("#chosen").bounding_box()
     ends = [box["x"] + box["width"] for box in boxes]
