@@ -31,8 +31,11 @@ def findings(records: Sequence[Record], papers: Mapping[str, Paper]) -> str:
             naive = own[str(best.description["naive_twin"])]
             paper = papers.get(f"{naive.track}/{modality}/{naive.submission}")
             lines.append(" ".join(_modality(naive, best, len(trained), paper)))
-    doubted = [record for record in records if record.in_doubt]
-    return "".join(f"- {line}\n" for line in [*lines, *map(_doubted, doubted)])
+    doubted: dict[str, list[Record]] = {}
+    for record in records:
+        if record.in_doubt:
+            doubted.setdefault(record.submission, []).append(record)
+    return "".join(f"- {line}\n" for line in [*lines, *map(_doubted, doubted.values())])
 
 
 def _modality(naive: Record, best: Record, trained: int, paper: Paper | None) -> Iterator[str]:
@@ -64,10 +67,13 @@ def _modality(naive: Record, best: Record, trained: int, paper: Paper | None) ->
         yield f"Attacked without labels, as the published code does, the naive one would read {number(value)} %."
 
 
-def _doubted(record: Record) -> str:
-    reasons = "; ".join(flag.sentence.rstrip(".") for flag in _doubts(record))
-    title = get_modality(record.modality).title.split(":")[0]
-    return f"**In doubt, and so not ranked:** `{record.submission}` ({title}): {reasons}."
+def _doubted(records: Sequence[Record]) -> str:
+    """One entry's records in doubt, with the reasons of the first: those of the others are alike, and on their pages."""
+    reasons = "; ".join(flag.sentence.rstrip(".") for flag in _doubts(records[0]))
+    titles = [get_modality(record.modality).title.split(":")[0] for record in records]
+    first = f", on {titles[0]} because" if len(titles) > 1 else ""
+    name = records[0].submission
+    return f"**In doubt, and so not ranked:** `{name}` ({', '.join(titles)}){first}: {reasons}."
 
 
 def _doubts(record: Record) -> list[Flag]:

@@ -51,6 +51,18 @@ def test_the_best_that_is_believed_is_named_and_the_doubted_is_told_apart():
     assert lines[1:] == ["- **In doubt, and so not ranked:** `too-good` (CT): No gradient at all."]
 
 
+def test_an_entry_in_doubt_on_several_modalities_is_told_once():
+    doubted = [
+        make("too-good", modality, strength=0.019, seed=3, flags=(DOUBT,)) for modality in ("ct", "mri")
+    ]
+
+    (line,) = findings(doubted, {}).splitlines()
+
+    assert (
+        line == "- **In doubt, and so not ranked:** `too-good` (CT, MRI), on CT because: No gradient at all."
+    )
+
+
 def test_modalities_stay_apart_and_an_entry_alone_says_nothing():
     records = [*naive_and_trained("ct"), *naive_and_trained("mri"), make("alone", "mammogram")]
 
