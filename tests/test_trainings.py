@@ -133,7 +133,7 @@ def test_a_seed_below_0_is_refused(make_submission):
     folder = make_submission()
     add_training(folder, -1)
 
-    with pytest.raises(SubmissionError, match=r"weights\.1\.training_seed: .*greater than or equal to 0"):
+    with pytest.raises(SubmissionError, match=r"weights\.1\.training_seed: must be at least 0"):
         read_submission(folder)
 
 
