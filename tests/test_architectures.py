@@ -302,7 +302,7 @@ def test_weights_that_do_not_fit_are_told_by_name(enter, spoil, told):
         ("torchvison:resnet18", "did you mean torchvision:resnet18?"),
         ("torchvision:resnet51", "timm:NAME, torchvision:NAME, robustbench:NAME"),
         ("torchvision:fcn_resnet50", "did you mean torchvision:resnet50?"),  # would fetch a backbone
-        ("timm:hf-hub:timm/resnet18", "expected one of"),  # would be fetched
+        ("timm:hf-hub:timm/resnet18", "did you mean timm:resnet18?"),  # would be fetched
         ("robustbench:wideresnet-28-10", "did you mean robustbench:WideResNet-28-10 "),
         ("robustbench:Carmon2019Unlabelled", "did you mean robustbench:Carmon2019Unlabeled "),
         ("timm:", "expected one of"),
