@@ -14,6 +14,7 @@ from leaderboard.pages import MAKERS
 from leaderboard.source import read_records, source_of
 from leaderboard.stamp import stamp
 from leaderboard.tracks import is_private
+from leaderboard.uncollected import uncollected
 
 __all__ = ["build", "read_records"]
 
@@ -21,6 +22,7 @@ __all__ = ["build", "read_records"]
 GENERATOR = '<meta name="generator" content="OncoRobust leaderboard">'
 
 
+@uncollected()
 def build(results_root: Path, site: Path) -> Path:
     """Build the leaderboard from every record under a folder.
 

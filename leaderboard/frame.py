@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmark.processes import in_parallel, worker_count
 from leaderboard.paths import FEED, OVERVIEW
 from leaderboard.source import Source
+from leaderboard.uncollected import uncollected
 
 HERE = Path(__file__).parent
 
@@ -150,6 +151,7 @@ def _bytes(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
+@uncollected()
 def _render_batch(job: tuple[Batch, Site]) -> list[tuple[str, bytes]]:
     batch, site = job
     return [(each.path, _render(each, site)) for each in batch.make(batch.given)]

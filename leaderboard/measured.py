@@ -31,6 +31,7 @@ from benchmark.record import Record
 from benchmark.record.files import table_sha256
 from benchmark.statistics import Estimate, accuracy_intervals, bootstrap
 from benchmark.statistics.patients import Patients
+from leaderboard.uncollected import uncollected
 
 MANY = 24  # records from which on starting workers costs less than they save
 PART = 20  # records that a worker is given at a time
@@ -81,6 +82,7 @@ def measured_meanwhile(asked: Sequence[tuple[Record, Path]]) -> Iterator[None]:
         yield
 
 
+@uncollected()
 def _measure_all(job: tuple[int, Sequence[tuple[Record, Path]]]) -> None:
     # A worker's own module has the number that stands in its text.
     bootstrap.RESAMPLES, asked = job

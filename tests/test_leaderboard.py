@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gc
 import json
 import re
 import subprocess
@@ -24,7 +25,7 @@ from leaderboard import board_words
 from leaderboard.board_words import tie_words, verdict
 from leaderboard.build import build
 from leaderboard.screenshots import SHOTS
-from leaderboard.stamp import code_commit
+from leaderboard.stamp import code_commit, stamp
 from leaderboard.tables import collect
 from leaderboard.terminal import render_text, text_table
 
@@ -786,3 +787,19 @@ def test_the_leaderboard_imports_no_torch(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(results), str(tmp_path / "site")]
     subprocess.run(command, cwd=PROJECT, check=True, timeout=120)
+
+
+def test_cycles_are_not_looked_for_while_a_site_is_built_and_are_again_afterwards(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "leaderboard.build.stamp", lambda source: (seen.append(gc.isenabled()), stamp(source))[1]
+    )
+    site_of(tmp_path, *naive_and_trained())
+
+    assert seen == [False]
+    assert gc.isenabled()
+
+    monkeypatch.setattr("leaderboard.build.stamp", lambda source: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        site_of(tmp_path, *naive_and_trained())
+    assert gc.isenabled()
