@@ -11,6 +11,9 @@ from browser import large_board
 from test_leaderboard import DOUBT, make, naive_and_trained, site_of
 
 from benchmark.statistics import bootstrap
+from leaderboard.build import build
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,6 +43,26 @@ def test_every_page_parses_without_an_error(tmp_path):
     assert [error for page in pages for error in parse_errors(page)] == []
     empty = site_of(tmp_path / "empty")
     assert parse_errors(empty / "index.html") == []
+
+
+def bare_terms(path: Path) -> list[str]:
+    """Groups of a definition list that have no term, or a term that nothing is said of."""
+    tree = html5lib.parse(path.read_bytes(), transport_encoding="utf-8", namespaceHTMLElements=False)
+    groups = [group for each in tree.iter("dl") for group in each.findall("div") or [each]]
+    return [
+        f"{path.name}: {''.join(group.itertext())}" for group in groups if {c.tag for c in group} != {"dt", "dd"}
+    ]
+
+
+def test_every_term_of_a_list_has_something_said_of_it(tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text("<dl><div><dt>a<dd>b</div><div><dt>both ends</div></dl>")
+    assert bare_terms(bad) == ["bad.html: both ends"]
+    site = site_of(tmp_path, *naive_and_trained())
+    shipped = build(ROOT / "leaderboard" / "results", tmp_path / "shipped").parent
+    pages = [*site.rglob("*.html"), *shipped.rglob("*.html")]
+    assert shipped / "phantom/ct/images.html" in pages
+    assert [bare for page in pages for bare in bare_terms(page)] == []
 
 
 def test_a_board_of_200_entries_is_light(tmp_path):
