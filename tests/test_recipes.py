@@ -6,15 +6,25 @@ import pytest
 from training_models import TOML, adversarial, naive
 
 from benchmark.errors import ProtocolError
+from benchmark.folders import ROOT
 from benchmark.modality import MODALITIES
+from benchmark.submission import read_submission
 from benchmark.training import RECIPES, read_recipe
 from benchmark.training.recipe import FOLDER
+
+SUBMISSIONS = ROOT / "submissions"
 
 # sha256 of everything in them that shapes weights; a change here is a new recipe with a new name, for committed
 # weights name the recipe that made them.
 FROZEN = {
-    "naive": "fc387429",
-    "pgd-at": "b0087ab3",
+    ("naive", "ct"): "fc387429",
+    ("pgd-at", "ct"): "b0087ab3",
+    ("pgd-at-long", "ct"): "5cc0f00b",
+    ("n-fgsm", "ct"): "ae9e4a38",
+    ("trades-awp", "ct"): "f5db3b94",
+    ("paper-two-stage", "ct"): "018b9431",
+    ("paper-two-stage", "mammogram"): "ead48641",
+    ("paper-two-stage", "mri"): "09e50e34",
 }
 
 
@@ -29,9 +39,17 @@ def test_every_recipe_reads_for_every_modality(name, modality):
     assert recipe.epsilon_at(recipe.epochs) == recipe.epsilon
 
 
-@pytest.mark.parametrize("name", FROZEN)
-def test_recipes_that_made_committed_weights_stay_as_they_are(name):
-    assert read_recipe(name, "ct").digest.startswith(FROZEN[name])
+@pytest.mark.parametrize(("name", "modality"), FROZEN)
+def test_recipes_that_made_committed_weights_stay_as_they_are(name, modality):
+    assert read_recipe(name, modality).digest.startswith(FROZEN[name, modality])
+
+
+def test_no_recipe_that_made_committed_weights_is_left_out():
+    made = {
+        read_submission(path.parent).file.training.recipe for path in SUBMISSIONS.glob("*/submission.toml")
+    }
+
+    assert made - {""} <= {name for name, _ in FROZEN}
 
 
 def stages(name, modality):
