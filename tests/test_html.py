@@ -50,7 +50,9 @@ def bare_terms(path: Path) -> list[str]:
     tree = html5lib.parse(path.read_bytes(), transport_encoding="utf-8", namespaceHTMLElements=False)
     groups = [group for each in tree.iter("dl") for group in each.findall("div") or [each]]
     return [
-        f"{path.name}: {''.join(group.itertext())}" for group in groups if {c.tag for c in group} != {"dt", "dd"}
+        f"{path.name}: {''.join(group.itertext())}"
+        for group in groups
+        if {c.tag for c in group} != {"dt", "dd"}
     ]
 
 
