@@ -184,9 +184,10 @@ def test_the_choice_stands_in_the_address_and_the_numbers_are_the_matrix_s(tmp_p
         points = f"{100 * third.difference.value:+.1f}".replace("-", "−")
         agreed = third.agreement
         assert cells[0] == points
-        assert cells[3:] == [
+        assert cells[3:7] == [
             str(n) for n in (agreed.both, agreed.first_alone, agreed.second_alone, agreed.neither)
         ]
+        assert cells[7] == "< 0.001"
         # A third one, the best, makes three pairs and three lines, and the address says so.
         page.select_option("[data-choice=c]", "1")
         assert page.locator("[data-pairs] tr").count() == 3
@@ -203,3 +204,21 @@ def test_the_choice_stands_in_the_address_and_the_numbers_are_the_matrix_s(tmp_p
         assert page.locator("[data-legend] a").all_inner_texts() == ["vgg16-slim-pgd-at", "vgg16-slim-naive"]
         chromium.close()
     assert complaints == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)")
+def test_the_script_tells_mcnemars_p_of_what_it_counts(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: test)")
+    names = [f"near-{number}" for number in range(4)]
+    records = [make(name, strength=0.003 + 0.0002 * number, seed=number) for number, name in enumerate(names)]
+    site = site_of(tmp_path, *records)
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.goto(address(site, "phantom/ct/compare.html", "&".join(f"e={name}" for name in names)))
+        told = [row.locator("td").all_inner_texts() for row in page.locator("[data-pairs] tr").all()]
+        chromium.close()
+    expected = [binomtest(int(cells[4]), int(cells[4]) + int(cells[5])).pvalue for cells in told]
+    assert len(told) == 6
+    assert [cells[7] for cells in told] == ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in expected]
+    assert len({p for p in expected if 0.001 < p < 1}) > 2

@@ -1,6 +1,6 @@
 // Two to four entries of a board side by side. The choice stands in the address: #e=first&e=second. The address of an
 // entry's row, as its page links it, is a choice too: the entry and its naive twin.
-// All statistics were computed when the site was built; here bits are counted and lines are drawn.
+// Statistics were computed when the site was built; here bits are counted, what follows from the counts, and lines are drawn.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", function () {
@@ -46,6 +46,17 @@ document.addEventListener("DOMContentLoaded", function () {
     return counts;
   }
 
+  // McNemar's exact p, two-sided: twice the chance of so few heads, or fewer, among as many throws as images differ.
+  function mcnemar(first, second) {
+    const throws = first + second;
+    let chance = -throws * Math.LN2, sum = 0; // its logarithm, for 0.5 ** 1100 is 0
+    for (let heads = 0; heads <= Math.min(first, second); heads++) {
+      sum += Math.exp(chance);
+      chance += Math.log((throws - heads) / (heads + 1));
+    }
+    return Math.min(1, 2 * sum);
+  }
+
   function cell(row, text, name) {
     const made = document.createElement(name || "td");
     if (name) made.scope = "row"; else made.className = "number";
@@ -82,7 +93,9 @@ document.addEventListener("DOMContentLoaded", function () {
         cell(row, low === undefined ? "–" : `${points(low)} to ${points(high)}`);
         cell(row, p === undefined ? "–" : p < 1 ? "< 0.0001" : (p / 10000).toFixed(p < 100 ? 4 : 3));
         if (p !== undefined && p <= 500) shown.classList.add("beyond");
-        for (const number of agreement(i, j)) cell(row, String(number));
+        const counts = agreement(i, j), alone = mcnemar(counts[1], counts[2]);
+        for (const number of counts) cell(row, String(number));
+        cell(row, alone < 0.001 ? "< 0.001" : alone.toFixed(3));
         body.append(row);
       }
     }
