@@ -91,7 +91,8 @@ def effects(rows: Sequence[Trained], anchor: str, title: str, file: str) -> Effe
         return None
     attacked = sorted({row.attacked_at for row in rows}, key=float)
     columns = tuple("clean" if epsilon == CLEAN else f"at ε = {epsilon}" for epsilon in attacked)
-    first, seeds = rows[0], len({row.variant.seed for row in rows})
+    seeds = len({row.variant.seed for row in rows})
+    first = next((row for row in rows if row.variant == BASE), rows[0])  # judged on images as they are
     words = (
         f"{plain_text(first.architecture)} by {plain_text(first.recipe)}, one thing varied at a time from {BASE.images:,} "
         f"images of {BASE.side} pixels and ε = {BASE.epsilon}; {seeds} training{'s' if seeds > 1 else ''} of each. "

@@ -26,6 +26,7 @@ from leaderboard.words import interval, number, plain_text, slug
 
 ATTACKS = {"fgsm": "FGSM", "bim": "BIM", "pgd": "PGD"}  # the paper's
 LINES = {"fgsm": (0, (1, 1.5)), "bim": (0, (5, 1.5)), "pgd": (0, (7, 1.5, 1, 1.5)), None: "solid"}
+PAPERS_NETWORK = "vgg16"  # of any width
 PAPERS_RECIPES = ("pgd-at", "paper-two-stage")  # PGD adversarial training, and the paper's two stages of ε
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -209,7 +210,9 @@ def _abstract(table: Table, who: Sequence[Subject]) -> Iterator[Abstract]:
 
 
 def _published_kind(subject: Subject) -> str:
-    """Which of the paper's numbers stands beside an entry: of the naive one, of the paper's own training, or none."""
+    """Which of the paper's numbers stands beside an entry of its network: naive, of its own training, or none."""
+    if not str(subject.record.description.get("architecture", "")).startswith(PAPERS_NETWORK):
+        return ""
     if subject.naive:
         return "naive"
     training = subject.record.description.get("training")

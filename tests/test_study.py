@@ -71,6 +71,7 @@ def test_the_abstract_shows_published_papers_protocol_and_worst_case(committed):
     assert published[titles["vgg16-slim-naive"]] == "25.6"
     assert published[titles["vgg16-slim-pgd-at"]] == "67.7"
     assert published[titles["vgg16-slim-n-fgsm"]] == "–"
+    assert published[titles["resnet8-gn-naive"]] == "–", "the paper's network was a VGG16"
     here = {(record.modality, record.submission) for record in records}
     twins = [(r.modality, r.description.get("naive_twin"), r.submission) for r in records]
     pairs = [(m, {twin, entry}) for m, twin, entry in twins if (m, twin) in here]
@@ -145,9 +146,20 @@ def test_a_titles_markup_does_not_reach_the_page(tmp_path):
 def trained_variants(seeds: int) -> list[Trained]:
     """Accuracies that a reader could work out: clean 0.9, less 100 times ε, less 0.01 for each seed."""
     variants = [BASE, replace(BASE, side=32), replace(BASE, images=200), replace(BASE, epsilon="0.001")]
-    told = ("n-fgsm", "vgg16-slim", "abc", "0" * 64, "phantom-ct-large-1", 1000, 350)
+    told = ("n-fgsm", "vgg16-slim", "abc", "0" * 64)
+    judged = {BASE.side: "phantom-ct-large-1", 32: "phantom-ct-large-1-32px"}
     return [
-        Trained(replace(variant, seed=seed), *told, at, 0.9 - 100 * float(at) - 0.01 * seed, 0.05, 0.95)
+        Trained(
+            replace(variant, seed=seed),
+            *told,
+            judged[variant.side],
+            1000,
+            350,
+            at,
+            0.9 - 100 * float(at) - 0.01 * seed,
+            0.05,
+            0.95,
+        )
         for variant in variants
         for seed in range(seeds)
         for at in ("0", "0.002", "0.004")
@@ -172,6 +184,7 @@ def test_what_training_changes_stands_on_the_page_with_its_spread(tmp_path, seed
     told = " ".join(lines[0])
     assert all(number in told for number in expected)
     assert f"{seeds} training" in page
+    assert "images (phantom-ct-large-1) that" in page
     assert page.count('aria-label="Figure: ') == 2 + 3
     assert (there / "study-ct-trainings.csv").read_text() == as_table(rows)
     assert 'href="study-ct-trainings.csv"' in page
