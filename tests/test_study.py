@@ -12,8 +12,9 @@ import pytest
 from test_leaderboard import Reader, make, naive_and_trained, write
 
 from benchmark.errors import DataError
-from benchmark.evidence.variants import BASE, Trained, as_table, save_trained
-from benchmark.folders import results_folder
+from benchmark.evidence.variants import BASE, Trained, as_table, read_trained, save_trained
+from benchmark.folders import results_folder, submissions_folder
+from benchmark.submission import read_submission
 from leaderboard.build import build, read_records
 from leaderboard.paper import Paper, read_papers
 from leaderboard.study import study, study_lines, subjects
@@ -197,3 +198,11 @@ def test_a_damaged_table_of_trainings_stops_the_build(tmp_path):
 
     with pytest.raises(DataError, match=r"all\.study\.csv is damaged"):
         site(tmp_path, *naive_and_trained())
+
+
+def test_the_variant_that_all_others_are_held_to_is_the_entry_trained_alike():
+    rows = read_trained(results_folder("phantom") / "ct" / "all.study.csv")
+    entry = read_submission(submissions_folder() / "vgg16-slim-n-fgsm").weights_for("ct", "phantom")
+
+    (sha256,) = {row.weights_sha256 for row in rows if row.variant == BASE}
+    assert (sha256,) == entry.sha256
