@@ -21,6 +21,7 @@ FROZEN = {
     ("pgd-at", "ct"): "b0087ab3",
     ("pgd-at-long", "ct"): "5cc0f00b",
     ("n-fgsm", "ct"): "ae9e4a38",
+    ("trades", "ct"): "3a6c6d90",
     ("trades-awp", "ct"): "f5db3b94",
     ("paper-two-stage", "ct"): "018b9431",
     ("paper-two-stage", "mammogram"): "ead48641",
