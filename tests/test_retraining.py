@@ -42,6 +42,16 @@ def test_the_command_is_that_of_these_very_weights(name, weights):
     assert weights.sha256 == made.sha256
 
 
+def test_the_weights_that_a_clone_brings_stay_small():
+    folders = [path.parent for path in (ROOT / "submissions").glob("*/submission.toml")]
+    ours = [folder for folder in folders if read_submission(folder).file.kind == "reference"]
+    sizes = [path.stat().st_size for folder in ours for path in folder.rglob("*.safetensors")]
+
+    assert len(sizes) > len(ours) > 5
+    assert max(sizes) <= 4_000_000
+    assert sum(sizes) <= 60_000_000
+
+
 @pytest.mark.skipif(
     RETRAIN is None, reason="takes minutes; set ONCOROBUST_RETRAIN to an entry, vgg16-slim-naive:ct"
 )
