@@ -46,9 +46,8 @@ def test_recipes_that_made_committed_weights_stay_as_they_are(name, modality):
 
 
 def test_no_recipe_that_made_committed_weights_is_left_out():
-    made = {
-        read_submission(path.parent).file.training.recipe for path in SUBMISSIONS.glob("*/submission.toml")
-    }
+    entries = [read_submission(path.parent).file for path in SUBMISSIONS.glob("*/submission.toml")]
+    made = {entry.training.recipe for entry in entries if entry.kind != "entry"}  # others' recipes are theirs
 
     assert made - {""} <= {name for name, _ in FROZEN}
 

@@ -1,4 +1,4 @@
-"""How trained entries do on 1,000 images that none of them was trained on, chosen by or ranked on."""
+"""How trained entries do on about 1,000 images that none of them was trained on, chosen by or ranked on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // Two to four entries of a board side by side. The choice stands in the address: #e=first&e=second. The address of an
 // entry's row, as its page links it, is a choice too: the entry and its naive twin.
-// Statistics were computed when the site was built; here bits are counted, what follows from the counts, and lines are drawn.
+// Statistics were computed when the site was built; here bits are counted, McNemar's p is taken from the counts, and lines are drawn.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", function () {
@@ -49,10 +49,10 @@ document.addEventListener("DOMContentLoaded", function () {
   // McNemar's exact p, two-sided: twice the chance of so few heads, or fewer, among as many throws as images differ.
   function mcnemar(first, second) {
     const throws = first + second;
-    let chance = -throws * Math.LN2, sum = 0; // its logarithm, for 0.5 ** 1100 is 0
+    let logChance = -throws * Math.LN2, sum = 0; // 0.5 ** 1100 itself is 0
     for (let heads = 0; heads <= Math.min(first, second); heads++) {
-      sum += Math.exp(chance);
-      chance += Math.log((throws - heads) / (heads + 1));
+      sum += Math.exp(logChance);
+      logChance += Math.log((throws - heads) / (heads + 1));
     }
     return Math.min(1, 2 * sum);
   }
