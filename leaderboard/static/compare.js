@@ -1,6 +1,7 @@
 // Two to four entries of a board side by side. The choice stands in the address: #e=first&e=second. The address of an
 // entry's row, as its page links it, is a choice too: the entry and its naive twin.
-// Statistics were computed when the site was built; here bits are counted, McNemar's p is taken from the counts, and lines are drawn.
+// Statistics were computed when the site was built; here bits are counted, McNemar's p is taken from the counts, and
+// lines are drawn.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", function () {
